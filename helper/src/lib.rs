@@ -1,0 +1,8 @@
+//! Lonewire's D-Bus service. Downwards only: main -> daemon -> bus -> auth + engine -> ports; `sys` implements `ports` and
+//! imports core alone.
+
+pub mod auth;
+pub mod bus;
+pub mod engine;
+pub mod ports;
+pub mod sys;

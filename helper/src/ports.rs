@@ -1,0 +1,270 @@
+//! What the engine needs of the world, as traits: `sys` implements them for real, the engine's tests with fakes.
+//! Nothing here does anything.
+
+#![expect(async_fn_in_trait, reason = "one thread runs the engine: its futures need not be Send")]
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use lonewire_core::{
+    launch::{self, Exit, Launch, Stage, Survey, User},
+    name::{Id, LinkName},
+    seal::Observed,
+    secret::{PublicKey, Secret},
+};
+
+/// Why an effect did not happen. The text of a library's error is never kept: it may hold a key.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// A syscall or a netlink message said no; `what` names it ("RTM_NEWLINK wireguard").
+    #[error("{what}: {}", std::io::Error::from_raw_os_error(*errno))]
+    Os { what: &'static str, errno: i32 },
+    /// The warden could not be asked, or reset the connection (too many requests at once).
+    #[error("the warden did not answer")]
+    WardenGone,
+    #[error("the warden refused at {stage:?}: {}", std::io::Error::from_raw_os_error(*errno))]
+    Warden { stage: Stage, errno: i32 },
+    /// No answer by the deadline.
+    #[error("{what} took too long")]
+    Deadline { what: &'static str },
+    #[error("not supported here: {what}")]
+    Unsupported { what: &'static str },
+    #[error("{what} was not found")]
+    NotFound { what: &'static str },
+}
+
+pub type PortResult<T> = Result<T, PortError>;
+
+/// A pinned namespace, held open.
+#[derive(Debug)]
+pub struct Namespace {
+    pub name: LinkName,
+    pub inode: u64,
+    pub fd: OwnedFd,
+}
+
+/// One process for ever: a pid alone is used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ProcessId {
+    pub pid: i32,
+    /// Field 22 of `/proc/<pid>/stat`: clock ticks since boot.
+    pub start: u64,
+}
+
+/// Namespaces: made, pinned and removed by the warden.
+pub trait Namespaces {
+    async fn create(&self, name: &LinkName) -> PortResult<Namespace>;
+    /// Opens a pinned one.
+    async fn open(&self, name: &LinkName) -> PortResult<Namespace>;
+    /// Names of all pinned ones that look like ours.
+    async fn list(&self) -> PortResult<Vec<LinkName>>;
+    async fn remove(&self, name: &LinkName) -> PortResult<()>;
+    async fn survey(&self, name: &LinkName) -> PortResult<Survey>;
+    /// The TUN and the control socket for userspace WireGuard.
+    async fn open_tun(&self, namespace: &LinkName, link: &LinkName) -> PortResult<Tun>;
+}
+
+#[derive(Debug)]
+pub struct Tun {
+    pub tun: OwnedFd,
+    pub control: OwnedFd,
+}
+
+/// Links, addresses and routes inside a namespace, and what the host's uplink tells.
+pub trait Links {
+    /// `RTM_NEWLINK` of kind wireguard from the host straight into the namespace, EXCL.
+    async fn create_wireguard(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()>;
+    /// Sets MTU and addresses, brings the link up, adds the routes over it and `unreachable default` (metric 4294967295) in both families. Done twice it changes nothing.
+    async fn configure(&self, namespace: &Namespace, link: &LinkName, addressing: &Addressing) -> PortResult<()>;
+    async fn delete(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()>;
+    /// Dumps taken by a socket opened inside; `sysctls` stays empty.
+    async fn observe(&self, namespace: &Namespace) -> PortResult<Observed>;
+    /// MTU of the host's path to an address, in bytes, less nothing.
+    async fn path_mtu(&self, to: IpAddr) -> PortResult<u32>;
+    /// Answers at the host's next change of link, address or route.
+    async fn uplink_changed(&self) -> PortResult<()>;
+}
+
+/// What the link gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressing {
+    pub mtu: u32,
+    pub addresses: Vec<IpNet>,
+    pub routes: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    Kernel,
+    Userspace,
+}
+
+/// Keys and peers of a link that is there: it is never made by this.
+pub trait WireGuard {
+    /// Replaces everything: key, port and peers.
+    async fn apply(&self, namespace: &Namespace, link: &LinkName, backend: Backend, device: &Device) -> PortResult<()>;
+    async fn status(&self, namespace: &Namespace, link: &LinkName, backend: Backend) -> PortResult<Vec<PeerStatus>>;
+    /// Removes and adds one peer in one message: forgets its session, so that a handshake starts at once.
+    async fn renew(&self, namespace: &Namespace, link: &LinkName, backend: Backend, peer: &Peer) -> PortResult<()>;
+}
+
+#[derive(Debug, Clone)]
+pub struct Device {
+    pub private_key: Secret<32>,
+    pub listen_port: Option<u16>,
+    pub peers: Vec<Peer>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub public_key: PublicKey,
+    pub preshared_key: Option<Secret<32>>,
+    pub endpoint: Option<SocketAddr>,
+    /// Seconds; 0 off.
+    pub keepalive: u16,
+    pub allowed_ips: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    pub public_key: PublicKey,
+    pub endpoint: Option<SocketAddr>,
+    /// Unix time, milliseconds; 0 never.
+    pub handshake: u64,
+    /// Bytes since the peer was set: every set begins at 0 on the userspace backend.
+    pub rx: u64,
+    pub tx: u64,
+}
+
+/// Instances of `lonewire-wireguard`.
+pub trait DataPlane {
+    type Instance: Instance;
+    /// Hands TUN and control socket to a new instance and waits until it serves.
+    async fn start(&self, link: &LinkName, tun: Tun) -> PortResult<Self::Instance>;
+    /// Finds the running one again after a restart of the helper.
+    async fn adopt(&self, process: ProcessId) -> PortResult<Self::Instance>;
+}
+
+pub trait Instance: 'static {
+    fn process(&self) -> ProcessId;
+    /// Answers when it has died.
+    async fn died(&self);
+}
+
+/// Launching, and the keepers that stay.
+pub trait Warden {
+    type Keeper: Keeper;
+    /// Launches; answers when the program runs, or says why not. `socket` is where a restarted helper will find the keeper, `exit_record` the file it leaves.
+    async fn launch(&self, request: Launch, files: LaunchFiles) -> PortResult<Self::Keeper>;
+    /// Connects to a keeper's socket again.
+    async fn adopt(&self, app: &Id, keeper: ProcessId) -> PortResult<Self::Keeper>;
+    /// What the keeper of an app that ended left: how its first process ended.
+    async fn exit_record(&self, app: &Id) -> PortResult<Option<Exit>>;
+    /// Removes an app's socket and exit record.
+    async fn forget(&self, app: &Id) -> PortResult<()>;
+}
+
+/// The descriptors of a launch. The caller's are passed on unlooked-at and closed off the engine's thread: a close can block on FUSE.
+#[derive(Debug)]
+pub struct LaunchFiles {
+    pub app: Id,
+    pub stdio: [OwnedFd; 3],
+    pub hold: Option<OwnedFd>,
+    pub tie: Option<OwnedFd>,
+}
+
+pub trait Keeper: 'static {
+    /// Of the keeper itself.
+    fn process(&self) -> ProcessId;
+    /// Pid of the first process of the app.
+    fn app_pid(&self) -> i32;
+    /// The next thing it reports; `None` once it has gone.
+    async fn event(&self) -> Option<launch::Event>;
+    async fn signal(&self, signal: i32, all: bool) -> PortResult<()>;
+    /// Pids of all processes of the app, and how many of them are outside the tunnel's namespace.
+    async fn processes(&self) -> PortResult<(Vec<i32>, u32)>;
+}
+
+/// The user database, asked on a thread of its own with a deadline.
+pub trait Users {
+    async fn by_uid(&self, uid: u32) -> PortResult<User>;
+    /// Environment of a fresh login (`NAME=value`), for `clean-env`.
+    async fn login_environment(&self, user: &User) -> PortResult<Vec<Vec<u8>>>;
+}
+
+/// Names of endpoints, looked up on the host.
+pub trait Resolver {
+    async fn resolve(&self, host: &str, port: u16) -> PortResult<Vec<SocketAddr>>;
+}
+
+pub trait Clock {
+    /// Unix time, milliseconds.
+    fn now(&self) -> u64;
+    /// CLOCK_BOOTTIME: goes on in suspend, never jumps.
+    fn uptime(&self) -> Duration;
+    async fn sleep(&self, time: Duration);
+}
+
+/// Files: what is saved in `/var/lib/lonewire`, what is noted in `/run/lonewire`. Written whole or not at all.
+pub trait Store {
+    /// Every saved tunnel: owner, id and content. A file that cannot be read is told and left out.
+    async fn load(&self) -> PortResult<Vec<Saved>>;
+    async fn save(&self, tunnel: &Saved) -> PortResult<()>;
+    async fn delete(&self, uid: u32, id: &Id) -> PortResult<()>;
+    /// Adds a line to a tunnel's history, and reads it; lines older than 7 days go.
+    async fn log(&self, uid: u32, id: &Id, entry: LogEntry) -> PortResult<()>;
+    async fn read_log(&self, uid: u32, id: &Id) -> PortResult<Vec<LogEntry>>;
+    /// Run-time records by kind and id: TOML text below `/run/lonewire`.
+    async fn write_record(&self, kind: RecordKind, id: &Id, text: &str) -> PortResult<()>;
+    async fn read_records(&self, kind: RecordKind) -> PortResult<Vec<(Id, String)>>;
+    async fn remove_record(&self, kind: RecordKind, id: &Id) -> PortResult<()>;
+    /// `resolv.conf` and `hosts` of a namespace, each replaced by rename.
+    async fn write_dns(&self, namespace: &LinkName, resolv_conf: &str, hosts: &str) -> PortResult<()>;
+    async fn remove_dns(&self, namespace: &LinkName) -> PortResult<()>;
+    /// Identifies this boot; records of another are of no use.
+    async fn boot_id(&self) -> PortResult<String>;
+    /// The host's name, for `hosts`.
+    async fn host_name(&self) -> PortResult<String>;
+    /// `/etc/lonewire/config.toml`, empty where there is none.
+    async fn admin_config(&self) -> PortResult<String>;
+    /// Random bytes for ids, names and keys.
+    fn random<const N: usize>(&self) -> PortResult<[u8; N]>;
+}
+
+#[derive(Debug, Clone)]
+pub struct Saved {
+    pub uid: u32,
+    pub id: Id,
+    /// The whole file: options and the configuration with its keys, as `core::tunnel` writes it.
+    pub content: zeroize::Zeroizing<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Unix time, milliseconds.
+    pub time: u64,
+    pub state: u32,
+    /// A code; empty where there is none.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    Tunnel,
+    App,
+}
+
+/// All of them: what an engine is built on.
+pub trait Ports:
+    Namespaces + Links + WireGuard + DataPlane + Warden + Users + Resolver + Clock + Store + 'static
+{
+}
+impl<T> Ports for T where
+    T: Namespaces + Links + WireGuard + DataPlane + Warden + Users + Resolver + Clock + Store + 'static
+{
+}
