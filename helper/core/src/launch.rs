@@ -75,7 +75,11 @@ pub struct Launch {
     /// stdio is a terminal made for this app.
     pub pty: bool,
     pub allow_new_privileges: bool,
+    /// A descriptor `hold` comes along: one end of a SOCK_SEQPACKET pair (checked as `tie` is). The child, its privileges dropped,
+    /// sends `held <pid>` to it (never blocking) and waits before execve until the other end is closed, at most 5 s.
     pub hold: bool,
+    /// A descriptor `tie` comes along: one end of a SOCK_SEQPACKET pair. The keeper sends `stopped N`, `continued`, `exited N`,
+    /// `killed N`, `ended` to it, never blocking, never reading; when its other end is closed the app's processes get SIGHUP and SIGCONT.
     pub tie: bool,
 }
 
