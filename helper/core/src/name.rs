@@ -6,6 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod label;
+
+pub use label::{MAX_CHARS, TunnelName};
+
 /// Name of a link and of its namespace: `lw-` and twelve lower-case hexadecimal digits, so 15 characters, IFNAMSIZ less its zero.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -65,7 +69,11 @@ impl TryFrom<String> for Id {
     type Error = BadName;
 
     fn try_from(text: String) -> Result<Self, BadName> {
-        if text.len() == 32 && is_hex(&text) { Ok(Self(text)) } else { Err(BadName::Id) }
+        if text.len() == 32 && is_hex(&text) {
+            Ok(Self(text))
+        } else {
+            Err(BadName::Id)
+        }
     }
 }
 
@@ -88,6 +96,13 @@ pub enum BadName {
     Link,
     #[error("not an id")]
     Id,
+    #[error("a name has at least one character")]
+    Empty,
+    #[error("a name has at most 64 characters")]
+    TooLong,
+    /// The character is told by its number, as it may do anything to a terminal.
+    #[error("the character U+{:04X} cannot be in a name", u32::from(*.0))]
+    Character(char),
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -95,5 +110,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn is_hex(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
