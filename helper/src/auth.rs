@@ -54,8 +54,15 @@ impl<A> Grant<A> {
     /// For the engine's own tests, where no bus is.
     #[cfg(test)]
     pub fn for_test(uid: u32) -> Self {
-        let caller = Caller { uid, pid: 1, sender: format!(":1.{uid}") };
-        Self { caller, action: PhantomData }
+        let caller = Caller {
+            uid,
+            pid: 1,
+            sender: format!(":1.{uid}"),
+        };
+        Self {
+            caller,
+            action: PhantomData,
+        }
     }
 }
 

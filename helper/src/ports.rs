@@ -1,7 +1,10 @@
 //! What the engine needs of the world, as traits: `sys` implements them for real, the engine's tests with fakes.
 //! Nothing here does anything.
 
-#![expect(async_fn_in_trait, reason = "one thread runs the engine: its futures need not be Send")]
+#![expect(
+    async_fn_in_trait,
+    reason = "one thread runs the engine: its futures need not be Send"
+)]
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -55,6 +58,11 @@ pub struct ProcessId {
     pub start: u64,
 }
 
+impl ProcessId {
+    /// Not known: the helper ended between asking for a process and hearing of it.
+    pub const UNKNOWN: Self = Self { pid: 0, start: 0 };
+}
+
 /// Namespaces: made, pinned and removed by the warden.
 pub trait Namespaces {
     async fn create(&self, name: &LinkName) -> PortResult<Namespace>;
@@ -79,7 +87,12 @@ pub trait Links {
     /// `RTM_NEWLINK` of kind wireguard from the host straight into the namespace, EXCL.
     async fn create_wireguard(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()>;
     /// Sets MTU and addresses, brings the link up, adds the routes over it and `unreachable default` (metric 4294967295) in both families. Done twice it changes nothing.
-    async fn configure(&self, namespace: &Namespace, link: &LinkName, addressing: &Addressing) -> PortResult<()>;
+    async fn configure(
+        &self,
+        namespace: &Namespace,
+        link: &LinkName,
+        addressing: &Addressing,
+    ) -> PortResult<()>;
     async fn delete(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()>;
     /// Dumps taken by a socket opened inside; `sysctls` stays empty.
     async fn observe(&self, namespace: &Namespace) -> PortResult<Observed>;
@@ -87,6 +100,10 @@ pub trait Links {
     async fn path_mtu(&self, to: IpAddr) -> PortResult<u32>;
     /// Answers at the host's next change of link, address or route.
     async fn uplink_changed(&self) -> PortResult<()>;
+    /// Sends one UDP byte (port 9, discard) to an address from inside: a tunnel without keepalive then shakes hands.
+    async fn nudge(&self, _namespace: &Namespace, _to: IpAddr) -> PortResult<()> {
+        Err(PortError::Unsupported { what: "nudge" })
+    }
 }
 
 /// What the link gets.
@@ -106,11 +123,32 @@ pub enum Backend {
 
 /// Keys and peers of a link that is there: it is never made by this.
 pub trait WireGuard {
+    /// Whether a backend can work on this machine, as far as can be told without making a link: asked once at start.
+    async fn works(&self, _backend: Backend) -> bool {
+        true
+    }
     /// Replaces everything: key, port and peers.
-    async fn apply(&self, namespace: &Namespace, link: &LinkName, backend: Backend, device: &Device) -> PortResult<()>;
-    async fn status(&self, namespace: &Namespace, link: &LinkName, backend: Backend) -> PortResult<Vec<PeerStatus>>;
+    async fn apply(
+        &self,
+        namespace: &Namespace,
+        link: &LinkName,
+        backend: Backend,
+        device: &Device,
+    ) -> PortResult<()>;
+    async fn status(
+        &self,
+        namespace: &Namespace,
+        link: &LinkName,
+        backend: Backend,
+    ) -> PortResult<Vec<PeerStatus>>;
     /// Removes and adds one peer in one message: forgets its session, so that a handshake starts at once.
-    async fn renew(&self, namespace: &Namespace, link: &LinkName, backend: Backend, peer: &Peer) -> PortResult<()>;
+    async fn renew(
+        &self,
+        namespace: &Namespace,
+        link: &LinkName,
+        backend: Backend,
+        peer: &Peer,
+    ) -> PortResult<()>;
 }
 
 #[derive(Debug, Clone)]
@@ -161,7 +199,7 @@ pub trait Warden {
     type Keeper: Keeper;
     /// Launches; answers when the program runs, or says why not. `socket` is where a restarted helper will find the keeper, `exit_record` the file it leaves.
     async fn launch(&self, request: Launch, files: LaunchFiles) -> PortResult<Self::Keeper>;
-    /// Connects to a keeper's socket again.
+    /// Connects to a keeper's socket again. [`ProcessId::UNKNOWN`]: the helper ended before it was told; the keeper says it itself.
     async fn adopt(&self, app: &Id, keeper: ProcessId) -> PortResult<Self::Keeper>;
     /// What the keeper of an app that ended left: how its first process ended.
     async fn exit_record(&self, app: &Id) -> PortResult<Option<Exit>>;
@@ -224,7 +262,12 @@ pub trait Store {
     async fn read_records(&self, kind: RecordKind) -> PortResult<Vec<(Id, String)>>;
     async fn remove_record(&self, kind: RecordKind, id: &Id) -> PortResult<()>;
     /// `resolv.conf` and `hosts` of a namespace, each replaced by rename.
-    async fn write_dns(&self, namespace: &LinkName, resolv_conf: &str, hosts: &str) -> PortResult<()>;
+    async fn write_dns(
+        &self,
+        namespace: &LinkName,
+        resolv_conf: &str,
+        hosts: &str,
+    ) -> PortResult<()>;
     async fn remove_dns(&self, namespace: &LinkName) -> PortResult<()>;
     /// Identifies this boot; records of another are of no use.
     async fn boot_id(&self) -> PortResult<String>;
@@ -265,6 +308,15 @@ pub trait Ports:
 {
 }
 impl<T> Ports for T where
-    T: Namespaces + Links + WireGuard + DataPlane + Warden + Users + Resolver + Clock + Store + 'static
+    T: Namespaces
+        + Links
+        + WireGuard
+        + DataPlane
+        + Warden
+        + Users
+        + Resolver
+        + Clock
+        + Store
+        + 'static
 {
 }

@@ -10,10 +10,19 @@ pub enum Error {
     #[error("there is no such tunnel or app")]
     NotFound,
     #[error("{argument}: {problem}")]
-    InvalidArgument { argument: &'static str, problem: &'static str },
+    InvalidArgument {
+        argument: &'static str,
+        problem: &'static str,
+    },
     /// A configuration that does not parse. `value` is empty on a line that could hold a key.
     #[error("line {line}, column {column}: {key}: {reason}")]
-    InvalidConfiguration { line: u32, column: u32, key: String, value: String, reason: &'static str },
+    InvalidConfiguration {
+        line: u32,
+        column: u32,
+        key: String,
+        value: String,
+        reason: &'static str,
+    },
     #[error("another tunnel has that name")]
     NameInUse,
     #[error("a tunnel with the same key is up")]
@@ -29,7 +38,11 @@ pub enum Error {
     NotProtected { reason: &'static str },
     /// Connecting failed; the reason's code is that of the state `failed`.
     #[error("connecting failed: {reason}")]
-    ConnectFailed { reason: &'static str, #[source] source: Option<PortError> },
+    ConnectFailed {
+        reason: &'static str,
+        #[source]
+        source: Option<PortError>,
+    },
     #[error("the namespace holds what the plan did not put there")]
     Unsealed(Vec<String>),
     #[error("the program could not be started: {stage:?}")]

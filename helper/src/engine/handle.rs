@@ -1,114 +1,285 @@
-//! The engine as others see it: a handle that can be cloned and sent, whose calls are answered by the engine's own task.
+//! The engine as others see it: a handle that can be cloned and sent, whose calls are answered by the engine's own thread.
+//! A call whose caller has gone away is still carried out to its end, so that nothing stays half done.
+
+use std::sync::{Arc, OnceLock};
 
 use lonewire_core::name::Id;
+use tokio::sync::{broadcast, mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use super::{
     Error,
-    view::{AppInfo, Event, Imported, LaunchWish, OptionsChange, Probe, Quotas, TunnelDetail, TunnelInfo},
+    view::{
+        AppInfo, Event, Imported, LaunchWish, OptionsChange, Probe, Quotas, TunnelDetail,
+        TunnelInfo,
+    },
 };
 use crate::{
     auth::{ConnectOwn, Grant, ImportOwn, Kind, LaunchOwn, Own, Owner, Ownership},
-    ports::LogEntry,
+    ports::{LogEntry, PortError},
 };
 
+/// Calls that may wait for the engine to take them up; further ones wait at the sender.
+const QUEUE: usize = 256;
+
+/// Events a slow receiver may lag behind before it misses some (it then lists again).
+const EVENTS: usize = 4096;
+
+/// A configuration to import: its label (empty: one is made) and its text.
+pub type Configuration = (String, Zeroizing<Vec<u8>>);
+
+pub(super) type Reply<T> = oneshot::Sender<T>;
+
+/// What can be asked of the engine; one a method of [`Handle`]. No `Debug`: some hold configurations.
+pub(super) enum Command {
+    Ready(Reply<()>),
+    Import(Grant<ImportOwn>, Vec<Configuration>, Reply<ImportResult>),
+    Create(Grant<ImportOwn>, String, Reply<Result<Imported, Error>>),
+    List(Grant<Own>, Reply<Result<Vec<(Id, TunnelInfo)>, Error>>),
+    Show(Grant<Own>, Id, Reply<Result<TunnelDetail, Error>>),
+    Rename(Grant<Own>, Id, String, Reply<Result<(), Error>>),
+    Replace(
+        Grant<ImportOwn>,
+        Id,
+        Zeroizing<Vec<u8>>,
+        Reply<Result<Imported, Error>>,
+    ),
+    Duplicate(Grant<ImportOwn>, Id, String, Reply<Result<Id, Error>>),
+    Remove(Grant<ImportOwn>, Id, Reply<Result<(), Error>>),
+    SetOptions(
+        Grant<ImportOwn>,
+        Id,
+        OptionsChange,
+        Reply<Result<(), Error>>,
+    ),
+    Connect(Grant<ConnectOwn>, Id, u32, Reply<Result<TunnelInfo, Error>>),
+    Disconnect(Grant<Own>, Id, bool, Reply<Result<(), Error>>),
+    Check(Grant<Own>, Id, Reply<Result<Vec<Probe>, Error>>),
+    Log(Grant<Own>, Id, u64, Reply<Result<Vec<LogEntry>, Error>>),
+    Launch(
+        Grant<LaunchOwn>,
+        Id,
+        Box<LaunchWish>,
+        Reply<Result<(Id, AppInfo), Error>>,
+    ),
+    Apps(Grant<Own>, Reply<Result<Vec<(Id, AppInfo)>, Error>>),
+    App(Grant<Own>, Id, Reply<Result<AppInfo, Error>>),
+    Signal(Grant<Own>, Id, u32, Reply<Result<(), Error>>),
+    Stop(Grant<Own>, Id, bool, Reply<Result<(), Error>>),
+    Connected(Reply<u32>),
+    Owner(Kind, Id, Reply<Option<Owner>>),
+}
+
+pub(super) type ImportResult = Result<Vec<Result<Imported, Error>>, Error>;
+
+/// What handle and engine share: all that is answered without asking the engine.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub events: broadcast::Sender<Event>,
+    /// Set once, before the first command is taken up.
+    pub quotas: OnceLock<Quotas>,
+    pub features: OnceLock<Vec<&'static str>>,
+}
+
+/// The engine's end of its handles.
+#[derive(Debug)]
+pub struct Commands {
+    pub(super) receiver: mpsc::Receiver<Command>,
+    pub(super) shared: Arc<Shared>,
+}
+
 #[derive(Debug, Clone)]
-pub struct Handle {}
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+}
 
 impl Handle {
+    /// A handle, and what [`super::run`] takes to answer it.
+    pub fn new() -> (Self, Commands) {
+        let (commands, receiver) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared {
+            events: broadcast::Sender::new(EVENTS),
+            quotas: OnceLock::new(),
+            features: OnceLock::new(),
+        });
+        (
+            Self {
+                commands,
+                shared: shared.clone(),
+            },
+            Commands { receiver, shared },
+        )
+    }
+
+    /// Answers once the engine has loaded what is saved and adopted what runs. The bus name is claimed after this.
+    ///
+    /// # Errors
+    /// The engine has ended.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.ask(Command::Ready).await.ok_or_else(gone)
+    }
+
     /// Events from now on, for the bus.
-    pub fn events(&self) -> tokio::sync::broadcast::Receiver<Event> {
-        todo!()
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
     }
+
+    /// What this machine can do; empty until [`Self::ready`].
     pub fn features(&self) -> Vec<&'static str> {
-        todo!()
+        self.shared.features.get().cloned().unwrap_or_default()
     }
+
+    /// The defaults until [`Self::ready`].
     pub fn quotas(&self) -> Quotas {
-        todo!()
+        self.shared.quotas.get().copied().unwrap_or_default()
     }
+
     /// Saves configurations; each is refused or kept on its own.
     pub async fn import(
         &self,
-        _grant: Grant<ImportOwn>,
-        _configurations: Vec<(String, Zeroizing<Vec<u8>>)>,
-    ) -> Result<Vec<Result<Imported, Error>>, Error> {
-        todo!()
+        grant: Grant<ImportOwn>,
+        configurations: Vec<Configuration>,
+    ) -> ImportResult {
+        self.call(|reply| Command::Import(grant, configurations, reply))
+            .await
     }
-    pub async fn create(&self, _grant: Grant<ImportOwn>, _name: String) -> Result<Imported, Error> {
-        todo!()
+
+    /// Saves a tunnel with a fresh key pair and no peer.
+    pub async fn create(&self, grant: Grant<ImportOwn>, name: String) -> Result<Imported, Error> {
+        self.call(|reply| Command::Create(grant, name, reply)).await
     }
-    pub async fn list(&self, _grant: Grant<Own>) -> Result<Vec<(Id, TunnelInfo)>, Error> {
-        todo!()
+
+    pub async fn list(&self, grant: Grant<Own>) -> Result<Vec<(Id, TunnelInfo)>, Error> {
+        self.call(|reply| Command::List(grant, reply)).await
     }
-    pub async fn show(&self, _grant: Grant<Own>, _id: Id) -> Result<TunnelDetail, Error> {
-        todo!()
+
+    pub async fn show(&self, grant: Grant<Own>, id: Id) -> Result<TunnelDetail, Error> {
+        self.call(|reply| Command::Show(grant, id, reply)).await
     }
-    pub async fn rename(&self, _grant: Grant<Own>, _id: Id, _name: String) -> Result<(), Error> {
-        todo!()
+
+    pub async fn rename(&self, grant: Grant<Own>, id: Id, name: String) -> Result<(), Error> {
+        self.call(|reply| Command::Rename(grant, id, name, reply))
+            .await
     }
+
     pub async fn replace(
         &self,
-        _grant: Grant<ImportOwn>,
-        _id: Id,
-        _text: Zeroizing<Vec<u8>>,
+        grant: Grant<ImportOwn>,
+        id: Id,
+        text: Zeroizing<Vec<u8>>,
     ) -> Result<Imported, Error> {
-        todo!()
+        self.call(|reply| Command::Replace(grant, id, text, reply))
+            .await
     }
-    pub async fn duplicate(&self, _grant: Grant<ImportOwn>, _id: Id, _name: String) -> Result<Id, Error> {
-        todo!()
+
+    pub async fn duplicate(
+        &self,
+        grant: Grant<ImportOwn>,
+        id: Id,
+        name: String,
+    ) -> Result<Id, Error> {
+        self.call(|reply| Command::Duplicate(grant, id, name, reply))
+            .await
     }
-    pub async fn remove(&self, _grant: Grant<ImportOwn>, _id: Id) -> Result<(), Error> {
-        todo!()
+
+    pub async fn remove(&self, grant: Grant<ImportOwn>, id: Id) -> Result<(), Error> {
+        self.call(|reply| Command::Remove(grant, id, reply)).await
     }
+
     pub async fn set_options(
         &self,
-        _grant: Grant<ImportOwn>,
-        _id: Id,
-        _change: OptionsChange,
+        grant: Grant<ImportOwn>,
+        id: Id,
+        change: OptionsChange,
     ) -> Result<(), Error> {
-        todo!()
+        self.call(|reply| Command::SetOptions(grant, id, change, reply))
+            .await
     }
-    /// Seconds to wait for `Protected`.
-    pub async fn connect(&self, _grant: Grant<ConnectOwn>, _id: Id, _wait: u32) -> Result<TunnelInfo, Error> {
-        todo!()
+
+    /// Brings a tunnel up; waits at most `wait` seconds for `Protected`.
+    pub async fn connect(
+        &self,
+        grant: Grant<ConnectOwn>,
+        id: Id,
+        wait: u32,
+    ) -> Result<TunnelInfo, Error> {
+        self.call(|reply| Command::Connect(grant, id, wait, reply))
+            .await
     }
-    pub async fn disconnect(&self, _grant: Grant<Own>, _id: Id, _force: bool) -> Result<(), Error> {
-        todo!()
+
+    pub async fn disconnect(&self, grant: Grant<Own>, id: Id, force: bool) -> Result<(), Error> {
+        self.call(|reply| Command::Disconnect(grant, id, force, reply))
+            .await
     }
-    pub async fn check(&self, _grant: Grant<Own>, _id: Id) -> Result<Vec<Probe>, Error> {
-        todo!()
+
+    pub async fn check(&self, grant: Grant<Own>, id: Id) -> Result<Vec<Probe>, Error> {
+        self.call(|reply| Command::Check(grant, id, reply)).await
     }
-    pub async fn log(&self, _grant: Grant<Own>, _id: Id, _since: u64) -> Result<Vec<LogEntry>, Error> {
-        todo!()
+
+    pub async fn log(&self, grant: Grant<Own>, id: Id, since: u64) -> Result<Vec<LogEntry>, Error> {
+        self.call(|reply| Command::Log(grant, id, since, reply))
+            .await
     }
+
     pub async fn launch(
         &self,
-        _grant: Grant<LaunchOwn>,
-        _tunnel: Id,
-        _wish: LaunchWish,
+        grant: Grant<LaunchOwn>,
+        tunnel: Id,
+        wish: LaunchWish,
     ) -> Result<(Id, AppInfo), Error> {
-        todo!()
+        self.call(|reply| Command::Launch(grant, tunnel, Box::new(wish), reply))
+            .await
     }
-    pub async fn apps(&self, _grant: Grant<Own>) -> Result<Vec<(Id, AppInfo)>, Error> {
-        todo!()
+
+    pub async fn apps(&self, grant: Grant<Own>) -> Result<Vec<(Id, AppInfo)>, Error> {
+        self.call(|reply| Command::Apps(grant, reply)).await
     }
-    pub async fn app(&self, _grant: Grant<Own>, _id: Id) -> Result<AppInfo, Error> {
-        todo!()
+
+    pub async fn app(&self, grant: Grant<Own>, id: Id) -> Result<AppInfo, Error> {
+        self.call(|reply| Command::App(grant, id, reply)).await
     }
-    pub async fn signal(&self, _grant: Grant<Own>, _id: Id, _signal: u32) -> Result<(), Error> {
-        todo!()
+
+    pub async fn signal(&self, grant: Grant<Own>, id: Id, signal: u32) -> Result<(), Error> {
+        self.call(|reply| Command::Signal(grant, id, signal, reply))
+            .await
     }
-    pub async fn stop(&self, _grant: Grant<Own>, _id: Id, _force: bool) -> Result<(), Error> {
-        todo!()
+
+    pub async fn stop(&self, grant: Grant<Own>, id: Id, force: bool) -> Result<(), Error> {
+        self.call(|reply| Command::Stop(grant, id, force, reply))
+            .await
     }
-    /// How many tunnels are up: the daemon may end when it is none.
+
+    /// How many tunnels are up or apps run: the daemon may end when it is none.
     pub async fn connected(&self) -> u32 {
-        todo!()
+        self.ask(Command::Connected).await.unwrap_or(0)
+    }
+
+    async fn call<T>(
+        &self,
+        command: impl FnOnce(Reply<Result<T, Error>>) -> Command,
+    ) -> Result<T, Error> {
+        self.ask(command).await.unwrap_or_else(|| Err(gone()))
+    }
+
+    /// `None` when the engine has ended, or the task that had the command panicked.
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
     }
 }
 
+fn gone() -> Error {
+    Error::Failed(PortError::NotFound {
+        what: "the engine's answer",
+    })
+}
+
 impl Ownership for Handle {
-    async fn owner(&self, _kind: Kind, _id: &Id) -> Option<Owner> {
-        todo!()
+    async fn owner(&self, kind: Kind, id: &Id) -> Option<Owner> {
+        self.ask(|reply| Command::Owner(kind, id.clone(), reply))
+            .await
+            .flatten()
     }
 }
