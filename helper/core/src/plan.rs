@@ -20,3 +20,147 @@ pub const SYSCTLS: &[(&str, &str)] = &[
     ("ipv6/conf/all/accept_redirects", "0"),
     ("ipv6/conf/default/accept_redirects", "0"),
 ];
+
+/// A step of bringing a tunnel up. Done in the order of [`up`]; undone in reverse by each one's [`Step::inverse`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Notes what is about to exist: whatever is found after a crash stands in a record.
+    Record,
+    /// Makes and pins the namespace.
+    Namespace,
+    /// Writes `resolv.conf` and `hosts`.
+    Dns,
+    /// Makes the link inside: by the kernel.
+    KernelLink,
+    /// Makes the TUN inside and starts an instance of userspace WireGuard on it.
+    UserspaceLink,
+    /// Sets keys and peers, before the link is up: no packet ever meets a link without them.
+    Keys,
+    /// MTU, addresses, link up, routes.
+    Addressing,
+    /// Looks at it from inside: nothing else may be there.
+    Seal,
+}
+
+/// What takes a step back. What is already gone is no error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undo {
+    RemoveRecord,
+    RemoveNamespace,
+    RemoveDns,
+    /// Deletes the link; an instance of userspace WireGuard ends when its TUN goes.
+    DeleteLink,
+}
+
+impl Step {
+    /// What takes this step back, also where it was done by half. `None`: undone with the link or not at all an effect.
+    pub fn inverse(self) -> Option<Undo> {
+        match self {
+            Self::Record => Some(Undo::RemoveRecord),
+            Self::Namespace => Some(Undo::RemoveNamespace),
+            Self::Dns => Some(Undo::RemoveDns),
+            Self::KernelLink | Self::UserspaceLink => Some(Undo::DeleteLink),
+            Self::Keys | Self::Addressing | Self::Seal => None,
+        }
+    }
+
+    /// For logs and for tests that stop at a step.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Namespace => "namespace",
+            Self::Dns => "dns",
+            Self::KernelLink => "kernel-link",
+            Self::UserspaceLink => "userspace-link",
+            Self::Keys => "keys",
+            Self::Addressing => "addressing",
+            Self::Seal => "seal",
+        }
+    }
+}
+
+/// Bringing a tunnel up.
+pub fn up(userspace: bool) -> [Step; 7] {
+    let link = if userspace {
+        Step::UserspaceLink
+    } else {
+        Step::KernelLink
+    };
+    [
+        Step::Record,
+        Step::Namespace,
+        Step::Dns,
+        link,
+        Step::Keys,
+        Step::Addressing,
+        Step::Seal,
+    ]
+}
+
+/// Taking a tunnel down: the inverses of all that [`up`] does, in reverse. The link goes first: from then on nothing leaves.
+pub fn down() -> Vec<Undo> {
+    up(false)
+        .iter()
+        .rev()
+        .filter_map(|step| step.inverse())
+        .collect()
+}
+
+/// Overhead of WireGuard on the path, in bytes: IP and UDP header, WireGuard's header and tag.
+/// Source: the kernel's `wg_max_header`, as wg-quick(8) counts it: 60 by IPv4, 80 by IPv6.
+pub fn overhead(to: std::net::IpAddr) -> u32 {
+    if to.is_ipv4() { 60 } else { 80 }
+}
+
+/// MTU of the link for a path of `path` bytes to the endpoint: at least what IPv6 (RFC 8200) or IPv4 wants, at most 65535.
+pub fn link_mtu(path: u32, to: std::net::IpAddr, has_v6: bool) -> u32 {
+    let least = if has_v6 { 1280 } else { 576 };
+    path.saturating_sub(overhead(to)).clamp(least, 65_535)
+}
+
+/// MTU where the path to the endpoint is not known: what fits through 1500 bytes by either family.
+pub const DEFAULT_MTU: u32 = 1420;
+
+/// Seconds between keepalives where the file says nothing.
+pub const DEFAULT_KEEPALIVE: u16 = 25;
+
+/// Metric of `unreachable default`: the last to be chosen.
+pub const LAST_METRIC: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn down_deletes_the_link_before_the_namespace_and_the_record_last() {
+        assert_eq!(
+            down(),
+            [
+                Undo::DeleteLink,
+                Undo::RemoveDns,
+                Undo::RemoveNamespace,
+                Undo::RemoveRecord
+            ]
+        );
+    }
+
+    #[test]
+    fn the_record_is_written_before_anything_exists() {
+        for userspace in [false, true] {
+            assert_eq!(up(userspace)[0], Step::Record);
+            assert_eq!(up(userspace)[6], Step::Seal);
+        }
+    }
+
+    #[test]
+    fn the_mtu_leaves_room_for_wireguard() {
+        let v4 = "192.0.2.1".parse().unwrap();
+        let v6 = "2001:db8::1".parse().unwrap();
+        assert_eq!(link_mtu(1500, v4, true), 1440);
+        assert_eq!(link_mtu(1500, v6, true), 1420);
+        assert_eq!(link_mtu(1300, v4, true), 1280);
+        assert_eq!(link_mtu(1300, v4, false), 1240);
+        assert_eq!(link_mtu(100, v4, false), 576);
+        assert_eq!(link_mtu(70_000, v4, false), 65_535);
+    }
+}
