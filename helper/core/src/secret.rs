@@ -29,7 +29,7 @@ impl<const N: usize> Secret<N> {
 impl Secret<32> {
     /// A key as wg(8) writes it: 44 characters of base64. Nothing of a bad text is kept or told.
     pub fn from_base64(text: &str) -> Option<Self> {
-        decode_key(text).map(|bytes| Self(bytes))
+        decode_key(text).map(Self)
     }
 }
 

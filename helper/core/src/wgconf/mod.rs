@@ -2,15 +2,50 @@
 //! The configuration of a tunnel, and its text: wg-quick(8), of which wg(8) setconf is a part.
 //! Hooks and what would confer a privilege are reported and dropped, never kept.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
-use zeroize::Zeroizing;
 
 use crate::secret::{PublicKey, Secret};
 
+mod draft;
+mod error;
+mod item;
+mod keep;
+mod line;
+mod parse;
+mod reach;
+mod setting;
+mod value;
+mod warn;
+mod write;
+
+pub use error::{ParseError, Reason};
+pub use keep::{NothingToKeep, keep_keys};
+pub use parse::{parse, parse_new};
+pub use warn::{Warning, warnings};
+pub use write::to_text;
+
 /// Bytes a configuration may have.
 pub const MAX_BYTES: usize = 64 * 1024;
+
+/// Bytes a line may have, without its end.
+pub const MAX_LINE: usize = 4 * 1024;
+
+/// `[Peer]` sections a configuration may have.
+pub const MAX_PEERS: usize = 64;
+
+/// Different ranges a peer may have.
+pub const MAX_ALLOWED_IPS: usize = 256;
+
+/// Addresses a link may have.
+pub const MAX_ADDRESSES: usize = 64;
+
+/// DNS servers a configuration may name, and as many search domains.
+pub const MAX_DNS: usize = 8;
+
+/// Errors told at most: the first ones.
+pub const MAX_ERRORS: usize = 32;
 
 /// A configuration as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,3 +127,17 @@ pub enum Keys {
     /// Left out behind a comment, for export.
     Omitted,
 }
+
+impl fmt::Display for Endpoint {
+    /// As wg(8) writes it: `203.0.113.1:51820`, `[2001:db8::1]:51820`, `vpn.example:51820`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(IpAddr::V4(address)) => write!(f, "{address}:{}", self.port),
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
