@@ -1,1 +1,3 @@
-//! 
+//! The worlds that Lonewire's tests run in.
+
+pub mod system;

@@ -1,0 +1,594 @@
+//! Ring system: the machine's own systemd as process 1 of new namespaces, over an overlay of `/` in which Lonewire is installed by
+//! `data/install.toml`: D-Bus activation, socket units, logind sessions and polkit as a user has them. Needs root.
+//! Writes go to a tmpfs that dies with it; the machine itself never changes. It must never start a unit of the machine's.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::Write as _,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::Deserialize;
+
+const BOOT: &str = include_str!("system-boot.sh");
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Poweroff, for systemd as process 1: SIGRTMIN+4.
+const POWEROFF: i32 = 4;
+
+/// A file of `data/install.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Installed {
+    /// Path in the repository, or
+    pub source: Option<PathBuf>,
+    /// name of a built program.
+    pub program: Option<String>,
+    pub destination: PathBuf,
+    /// Octal.
+    pub mode: String,
+}
+
+/// The list of what is installed where.
+///
+/// # Errors
+/// The file is missing or is not what it should be.
+pub fn install_list() -> Result<Vec<Installed>> {
+    #[derive(Deserialize)]
+    struct List {
+        file: Vec<Installed>,
+    }
+    let path = repository().join("data/install.toml");
+    let list: List =
+        toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
+    Ok(list.file)
+}
+
+/// Top folder of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap_or_else(|_| PathBuf::from(".."))
+}
+
+/// Path of a built program: in the folder that `LONEWIRE_PROGRAMS` names, or beside the running test.
+///
+/// # Errors
+/// It has not been built.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let folder = match std::env::var_os("LONEWIRE_PROGRAMS") {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            let exe = std::env::current_exe()?;
+            let folder = exe.parent().context("a program lies in a folder")?;
+            if folder.ends_with("deps") {
+                folder.join("..").canonicalize()?
+            } else {
+                folder.to_owned()
+            }
+        }
+    };
+    let path = folder.join(name);
+    ensure!(
+        path.is_file(),
+        "{} is not there: build the programs first (cargo xtask test does)",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A booted system. Dropping it powers it off and leaves nothing.
+#[derive(Debug)]
+pub struct System {
+    /// `unshare`, whose only child is the system's process 1.
+    outer: Child,
+    /// Process 1 of the system, as the machine numbers it.
+    init: Pid,
+    cgroup: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl System {
+    /// Boots, and answers when systemd has started everything.
+    ///
+    /// # Errors
+    /// Not root, programs not built, or the system does not come up within 60 s (its log is in the error).
+    pub fn boot() -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        ensure!(nix::unistd::geteuid().is_root(), "ring system needs root");
+        let folder = tempfile::Builder::new()
+            .prefix("lonewire-system-")
+            .tempdir()?;
+        fs::create_dir(folder.path().join("root"))?;
+        fs::write(folder.path().join("boot"), BOOT)?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let cgroup = cgroup2()?.join(format!("lonewire-system-{}-{number}", std::process::id()));
+        fs::create_dir(&cgroup).with_context(|| cgroup.display().to_string())?;
+        let log = fs::File::create(folder.path().join("log"))?;
+
+        // Process 1 dies with unshare, and unshare with the test. The shell enters the cgroup before unshare makes it the namespace's root.
+        let mut outer = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "sh", "-c"])
+            .arg("echo $$ > \"$1/cgroup.procs\" && shift && exec \"$@\"")
+            .arg("sh")
+            .arg(&cgroup)
+            .args([
+                "unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup",
+            ])
+            .args(["--propagation", "private", "--fork", "--kill-child", "bash"])
+            .arg(folder.path().join("boot"))
+            .arg(folder.path().join("root"))
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let list = outer.stdin.take();
+        // From here on Drop cleans up.
+        let mut system = Self {
+            outer,
+            init: Pid::from_raw(0),
+            cgroup,
+            folder,
+        };
+        let mut list = list.context("stdin was asked for")?;
+        for file in install_list()? {
+            let source = match (&file.source, &file.program) {
+                (Some(source), None) => repository().join(source),
+                (None, Some(name)) => program(name)?,
+                _ => bail!(
+                    "{}: either a source or a program",
+                    file.destination.display()
+                ),
+            };
+            writeln!(
+                list,
+                "{}\t{}\t{}",
+                file.mode,
+                source.display(),
+                file.destination.display()
+            )?;
+        }
+        drop(list);
+        system.init = system.wait_for_init()?;
+        system.wait_until_up()?;
+        Ok(system)
+    }
+
+    /// What systemd and the boot script printed.
+    pub fn log(&self) -> String {
+        fs::read(self.folder.path().join("log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// `/` of the system, as the machine sees it.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.init))
+    }
+
+    /// All that is of this system on the machine: none of it is there once the system is gone.
+    pub fn traces(&self) -> [PathBuf; 3] {
+        [
+            self.folder.path().to_owned(),
+            self.cgroup.clone(),
+            PathBuf::from(format!("/proc/{}", self.init)),
+        ]
+    }
+
+    /// Process 1, as the machine numbers it: for `/proc/<pid>/ns/net`.
+    pub fn init(&self) -> Pid {
+        self.init
+    }
+
+    /// A command in the system, as root, outside every session and unit, with at most 120 s to run.
+    pub fn command<S: AsRef<OsStr>>(&self, argv: &[S]) -> Command {
+        let mut command = self.enter();
+        command.args([
+            "env",
+            "-i",
+            &format!("PATH={PATH}"),
+            "LANG=C.UTF-8",
+            "HOME=/root",
+        ]);
+        command
+            .args(["timeout", "--foreground", "-k", "5", "120"])
+            .args(argv);
+        command
+    }
+
+    /// Runs a command as root and gives what came of it.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn run<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<Output> {
+        Ok(self.command(argv).stdin(Stdio::null()).output()?)
+    }
+
+    /// Runs a command as root that has to succeed, and gives its output, trimmed.
+    ///
+    /// # Errors
+    /// It could not be started or did not exit with 0: both its streams are in the error.
+    pub fn check<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<String> {
+        checked(argv, &self.run(argv)?)
+    }
+
+    /// A property of a unit.
+    ///
+    /// # Errors
+    /// systemctl fails.
+    pub fn property(&self, unit: &str, name: &str) -> Result<String> {
+        self.check(&["systemctl", "show", "--value", "--property", name, unit])
+    }
+
+    /// Every line of the journal, with all fields.
+    ///
+    /// # Errors
+    /// journalctl fails.
+    pub fn journal(&self) -> Result<String> {
+        self.check(&["journalctl", "--sync"])?;
+        self.check(&["journalctl", "--no-pager", "--all", "--output=export"])
+    }
+
+    /// Adds a user with a home folder and a group of its own, and `groups` besides (made where missing).
+    ///
+    /// # Errors
+    /// useradd fails.
+    pub fn add_user(&self, name: &str, uid: u32, groups: &[&str]) -> Result<()> {
+        for group in groups {
+            self.check(&["groupadd", "--force", group])?;
+        }
+        let uid = uid.to_string();
+        self.check(&[
+            "useradd",
+            "--create-home",
+            "--shell",
+            "/bin/bash",
+            "--uid",
+            &uid,
+            "--groups",
+            &groups.join(","),
+            name,
+        ])?;
+        Ok(())
+    }
+
+    /// Opens a session of a user through PAM and logind. The newest on `seat0` is the active one there.
+    ///
+    /// # Errors
+    /// PAM or logind refuse.
+    pub fn login(&self, user: &str, place: Place) -> Result<Session<'_>> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let unit = format!("login-{user}-{number}.service");
+        let uid = self.check(&["id", "-u", user])?;
+        let gid = self.check(&["id", "-g", user])?;
+        let home = self.check(&["sh", "-c", &format!("getent passwd {user} | cut -d: -f6")])?;
+        let before = self.sessions()?;
+        let mut argv = vec!["systemd-run", "--quiet", "--collect", "--unit", &unit];
+        let user_property = format!("User={user}");
+        argv.extend([
+            "-p",
+            "PAMName=login",
+            "-p",
+            &user_property,
+            "-E",
+            "XDG_SESSION_CLASS=user",
+        ]);
+        match place {
+            Place::Seat => argv.extend(["-E", "XDG_SEAT=seat0", "-E", "XDG_SESSION_TYPE=tty"]),
+            Place::Remote => argv.extend(["-E", "XDG_SESSION_TYPE=tty", "-p", "PAMName=sshd"]),
+        }
+        argv.extend(["sleep", "infinity"]);
+        self.check(&argv)?;
+        // The unit counts as started before PAM has done its work: wait for what PAM does.
+        let opened = || {
+            self.sessions()
+                .ok()?
+                .into_iter()
+                .find(|id| !before.contains(id))
+        };
+        let id = poll(Duration::from_secs(20), opened).context("logind has no new session")?;
+        let state = [
+            "loginctl",
+            "show-session",
+            &id,
+            "--value",
+            "--property",
+            "State",
+        ];
+        poll(Duration::from_secs(20), || {
+            self.check(&state).ok().filter(|state| state != "opening")
+        })
+        .context("the session does not open")?;
+        let scope = self.check(&[
+            "loginctl",
+            "show-session",
+            &id,
+            "--value",
+            "--property",
+            "Scope",
+        ])?;
+        let cgroup = format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/{scope}");
+        Ok(Session {
+            system: self,
+            user: user.into(),
+            uid,
+            gid,
+            home,
+            id,
+            unit,
+            cgroup,
+        })
+    }
+
+    /// Tells systemd to power off, and waits until everything is gone.
+    ///
+    /// # Errors
+    /// It takes more than the time given.
+    pub fn power_off(mut self, within: Duration) -> Result<()> {
+        let began = Instant::now();
+        self.signal_poweroff()?;
+        while self.outer.try_wait()?.is_none() {
+            ensure!(
+                began.elapsed() < within,
+                "not off after {within:?}: {}",
+                self.log()
+            );
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn sessions(&self) -> Result<Vec<String>> {
+        let list = self.check(&["loginctl", "--no-legend", "list-sessions"])?;
+        Ok(list
+            .lines()
+            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+            .collect())
+    }
+
+    fn enter(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg("--target").arg(self.init.to_string());
+        command.args([
+            "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--root", "--wd", "--",
+        ]);
+        command
+    }
+
+    fn wait_for_init(&mut self) -> Result<Pid> {
+        let outer = self.outer.id();
+        let children = format!("/proc/{outer}/task/{outer}/children");
+        let found = poll(Duration::from_secs(20), || {
+            if !matches!(self.outer.try_wait(), Ok(None)) {
+                return Some(None);
+            }
+            let child = fs::read_to_string(&children)
+                .unwrap_or_default()
+                .trim()
+                .parse()
+                .ok()?;
+            let name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
+            (name.trim() == "systemd").then_some(Some(child))
+        });
+        let init = found
+            .flatten()
+            .with_context(|| format!("systemd did not start: {}", self.log()))?;
+        Ok(Pid::from_raw(init))
+    }
+
+    fn wait_until_up(&self) -> Result<()> {
+        let mut state = String::new();
+        let up = poll(Duration::from_secs(60), || {
+            let output = self.run(&["systemctl", "is-system-running"]).ok()?;
+            state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            matches!(state.as_str(), "running" | "degraded").then_some(())
+        });
+        up.with_context(|| format!("state is {state:?}: {}", self.log()))
+    }
+
+    fn signal_poweroff(&self) -> Result<()> {
+        let number = (libc::SIGRTMIN() + POWEROFF).to_string();
+        let status = Command::new("kill")
+            .args(["-s", &number, &self.init.to_string()])
+            .status()?;
+        ensure!(status.success(), "kill: {status}");
+        Ok(())
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        if self.init.as_raw() > 0
+            && matches!(self.outer.try_wait(), Ok(None))
+            && self.signal_poweroff().is_ok()
+        {
+            let _ = poll(Duration::from_secs(3), || {
+                self.outer.try_wait().ok().flatten()
+            });
+        }
+        if self.init.as_raw() > 0 && matches!(self.outer.try_wait(), Ok(None)) {
+            let _ = kill(self.init, Signal::SIGKILL);
+        }
+        let _ = self.outer.kill();
+        let _ = self.outer.wait();
+        // The kernel ends what is left in the pid namespace; the folders go once they are empty.
+        let _ = poll(Duration::from_secs(5), || remove_cgroup(&self.cgroup).ok());
+    }
+}
+
+/// Where a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In front of the screen.
+    Seat,
+    /// On no seat, as over ssh.
+    Remote,
+}
+
+/// A login session. Dropping it ends it.
+#[derive(Debug)]
+pub struct Session<'a> {
+    system: &'a System,
+    pub user: String,
+    pub uid: String,
+    gid: String,
+    home: String,
+    /// logind's.
+    pub id: String,
+    unit: String,
+    cgroup: String,
+}
+
+impl Session<'_> {
+    /// A command in this session, as its user, with at most 120 s to run.
+    pub fn command<S: AsRef<OsStr>>(&self, argv: &[S]) -> Command {
+        let mut command = self.system.enter();
+        // A login program would have done this once; here each command enters the session's cgroup and becomes the user.
+        command.args([
+            "sh",
+            "-c",
+            "echo $$ > \"$1/cgroup.procs\" && umask 022 && cd \"$2\" && shift 2 && exec \"$@\"",
+            "sh",
+        ]);
+        command.args([&self.cgroup, &self.home]);
+        command.args([
+            "setpriv",
+            "--reuid",
+            &self.uid,
+            "--regid",
+            &self.gid,
+            "--init-groups",
+            "--",
+        ]);
+        command.args([
+            "env",
+            "-i",
+            "LANG=C.UTF-8",
+            "SHELL=/bin/bash",
+            "PATH=/usr/local/bin:/usr/bin:/bin",
+        ]);
+        command.args([
+            format!("HOME={}", self.home),
+            format!("USER={}", self.user),
+            format!("LOGNAME={}", self.user),
+            format!("XDG_SESSION_ID={}", self.id),
+            format!("XDG_RUNTIME_DIR=/run/user/{}", self.uid),
+            format!(
+                "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/{}/bus",
+                self.uid
+            ),
+        ]);
+        command
+            .args(["timeout", "--foreground", "-k", "5", "120"])
+            .args(argv);
+        command
+    }
+
+    /// Runs a command as the user and gives what came of it.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn run<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<Output> {
+        Ok(self.command(argv).stdin(Stdio::null()).output()?)
+    }
+
+    /// Runs a command as the user that has to succeed, and gives its output, trimmed.
+    ///
+    /// # Errors
+    /// It could not be started or did not exit with 0: both its streams are in the error.
+    pub fn check<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<String> {
+        checked(argv, &self.run(argv)?)
+    }
+
+    /// A property of the session, as logind tells it.
+    ///
+    /// # Errors
+    /// loginctl fails.
+    pub fn property(&self, name: &str) -> Result<String> {
+        self.system.check(&[
+            "loginctl",
+            "show-session",
+            &self.id,
+            "--value",
+            "--property",
+            name,
+        ])
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let _ = self
+            .system
+            .run(&["loginctl", "terminate-session", &self.id]);
+        let _ = self.system.run(&["systemctl", "stop", &self.unit]);
+    }
+}
+
+fn checked<S: AsRef<OsStr>>(argv: &[S], output: &Output) -> Result<String> {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let line: Vec<_> = argv
+            .iter()
+            .map(|word| word.as_ref().to_string_lossy())
+            .collect();
+        let how = match output.status.code() {
+            Some(code) => format!("exit code {code}"),
+            None => format!("signal {}", output.status.signal().unwrap_or(0)),
+        };
+        bail!(
+            "{}: {how}\n{stdout}\n{}",
+            line.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(stdout.trim().to_owned())
+}
+
+/// Asks again every 20 ms until there is an answer or the time is over.
+pub fn poll<T>(within: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if began.elapsed() > within {
+            return None;
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Where cgroup2 is mounted on this machine.
+fn cgroup2() -> Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let mut fields = mounts.lines().map(|line| line.split(' '));
+    let place = fields.find_map(|mut line| {
+        let place = line.nth(1)?;
+        (line.next()? == "cgroup2").then(|| PathBuf::from(place))
+    });
+    place.context("this machine has no cgroup2 mounted")
+}
+
+/// Removes a cgroup and those below it, none of which may hold a process.
+fn remove_cgroup(cgroup: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(cgroup)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_cgroup(&entry.path())?;
+        }
+    }
+    fs::remove_dir(cgroup)
+}
