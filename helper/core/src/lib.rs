@@ -2,6 +2,7 @@
 //! Lonewire's pure decisions: what a configuration says, what a plan does, when a namespace is sealed, which state follows.
 //! No I/O, no clock, no environment in here: everything comes in as an argument.
 
+pub mod dataplane;
 pub mod launch;
 pub mod name;
 pub mod plan;

@@ -1,0 +1,67 @@
+//! One tunnel from the handover until its TUN is gone.
+
+use std::{
+    os::unix::net::{UnixListener, UnixStream},
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use gotatun::device::uapi::UapiServer;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{control, handover, tun};
+
+/// How often a TUN that nobody reads yet is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// A first handshake is sent off in far less; what it waits for then is the answer, which nobody here needs.
+const SEND_OFF: Duration = Duration::from_millis(20);
+/// Kernels give less to those without privilege.
+const UDP_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Serves until the TUN's link is deleted.
+pub fn serve(connection: UnixStream) -> anyhow::Result<()> {
+    let handover = handover::receive(&connection)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(available_parallelism().map_or(2, |cores| cores.get().clamp(1, 4)))
+        .enable_all()
+        .build()
+        .context("tokio")?
+        .block_on(run(connection, handover))
+}
+
+async fn run(connection: UnixStream, handover: handover::Handover) -> anyhow::Result<()> {
+    let (mtu, mtu_watch) = watch::channel(handover.mtu);
+    let (sender, receiver, tun) = tun::pair(handover.tun, mtu_watch).context("TUN")?;
+    let listener = UnixListener::from(handover.control);
+    listener.set_nonblocking(true).context("control socket")?;
+    let listener = tokio::net::UnixListener::from_std(listener).context("control socket")?;
+
+    let (client, server) = UapiServer::new();
+    let mut device = gotatun::device::build()
+        .with_default_udp()
+        .udp_recv_buffer_size(UDP_BUFFER)
+        .udp_send_buffer_size(UDP_BUFFER)
+        .with_ip_pair(sender, receiver)
+        .with_uapi(server)
+        .build()
+        .await
+        .map_err(|_| anyhow::anyhow!("gotatun did not start"))?;
+    let (hurry, mut hurried) = mpsc::channel(16);
+    tokio::spawn(control::answer(listener, client, hurry));
+    handover::answer(&connection)?;
+    tokio::spawn(handover::follow(connection, mtu));
+
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = device.wait() => return Ok(()),
+            Some(key) = hurried.recv() => drop(timeout(SEND_OFF, device.force_handshake(&key.into())).await),
+            _ = look.tick() => if tun.is_gone() { return Ok(()) },
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The TUN as gotatun wants it: packets read in batches, so that one wake-up serves many.
+//! Only the TUN's end is an error here: any other would make gotatun give up over one bad packet.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
+};
+
+use gotatun::{
+    packet::{Ip, Packet, PacketBufPool},
+    tun::{IpRecv, IpSend, MtuWatcher},
+};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::watch,
+};
+
+/// Packets taken at one wake-up.
+const BATCH: usize = 64;
+/// What gotatun's buffers hold unless they are made larger.
+const BUFFER: usize = 4096;
+
+/// One end for each direction, over one descriptor.
+pub fn pair(tun: OwnedFd, mtu: watch::Receiver<u16>) -> io::Result<(Sender, Receiver, Watch)> {
+    rustix::io::ioctl_fionbio(&tun, true)?;
+    #[expect(
+        unsafe_code,
+        reason = "tokio leaves it to the caller that a descriptor stays the same one"
+    )]
+    // SAFETY: an `OwnedFd` owns its descriptor alone and closes it only when it is dropped, which the `AsyncFd` that it
+    // moves into sees to.
+    let tun = unsafe { AsyncFd::register(tun)? };
+    let tun = Arc::new(tun);
+    let sender = Sender(Arc::clone(&tun));
+    let receiver = Receiver {
+        tun: Arc::clone(&tun),
+        mtu,
+        batch: Vec::with_capacity(BATCH),
+    };
+    Ok((sender, receiver, Watch(tun)))
+}
+
+/// Into the namespace.
+pub struct Sender(Arc<AsyncFd<OwnedFd>>);
+
+impl IpSend for Sender {
+    async fn send(&mut self, packet: Packet<Ip>) -> io::Result<()> {
+        let bytes = packet.into_bytes();
+        let sent = self
+            .0
+            .async_io(Interest::WRITABLE, |tun| {
+                Ok(rustix::io::write(tun, &bytes)?)
+            })
+            .await;
+        match sent {
+            Err(error) if is_end(&error) => Err(error),
+            // A packet that the kernel refuses, or a link that is down: lost, as on any wire.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Out of the namespace.
+pub struct Receiver {
+    tun: Arc<AsyncFd<OwnedFd>>,
+    mtu: watch::Receiver<u16>,
+    batch: Vec<Packet<Ip>>,
+}
+
+impl IpRecv for Receiver {
+    async fn recv<'a>(
+        &'a mut self,
+        pool: &mut PacketBufPool,
+    ) -> io::Result<impl Iterator<Item = Packet<Ip>> + Send + 'a> {
+        let room = BUFFER.max(usize::from(*self.mtu.borrow()));
+        while self.batch.is_empty() {
+            let mut ready = self.tun.readable().await?;
+            while self.batch.len() < BATCH {
+                let mut packet = pool.get();
+                if packet.len() < room {
+                    packet.buf_mut().resize(room, 0);
+                }
+                match ready.try_io(|tun| Ok(rustix::io::read(tun, &mut packet[..])?)) {
+                    Ok(Ok(length)) => {
+                        packet.truncate(length);
+                        self.batch.extend(packet.try_into_ip());
+                    }
+                    Ok(Err(error)) if is_end(&error) => return Err(error),
+                    Ok(Err(_)) | Err(_) => break,
+                }
+            }
+        }
+        Ok(self.batch.drain(..))
+    }
+
+    fn mtu(&self) -> MtuWatcher {
+        self.mtu.clone().into()
+    }
+}
+
+/// Tells whether the TUN is still there while nobody reads it.
+pub struct Watch(Arc<AsyncFd<OwnedFd>>);
+
+impl Watch {
+    /// poll(2) of a TUN whose link is gone says `POLLERR` at once.
+    pub fn is_gone(&self) -> bool {
+        let tun = self.0.as_fd();
+        let mut fds = [PollFd::from_borrowed_fd(tun, PollFlags::empty())];
+        match poll(
+            &mut fds,
+            Some(&rustix::event::Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            }),
+        ) {
+            Ok(_) => fds[0].revents().contains(PollFlags::ERR),
+            Err(_) => false,
+        }
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::BADFD | Errno::NODEV | Errno::BADF)
+    )
+}
