@@ -104,6 +104,12 @@ impl Totals {
         self.sum()
     }
 
+    /// The peer begins at 0 again: it was just set.
+    pub fn restart(&mut self) {
+        self.before = self.sum();
+        self.last = (0, 0);
+    }
+
     pub fn sum(&self) -> (u64, u64) {
         (
             self.before.0.saturating_add(self.last.0),

@@ -1,0 +1,137 @@
+//! Taking a tunnel down. The link goes first: from then on nothing leaves. A namespace in which apps still run is kept for them, offline.
+
+use std::{rc::Rc, time::Duration};
+
+use lonewire_core::{
+    name::{Id, LinkName},
+    plan::{self, Undo},
+    state::State,
+    tunnel::Phase,
+};
+use tokio::task::spawn_local;
+
+use super::{
+    Engine, Error,
+    state::{App, Left, Tunnel},
+};
+use crate::{
+    auth::{Grant, Own},
+    ports::{Namespace, Ports},
+};
+
+impl<P: Ports> Engine<P> {
+    pub(super) async fn disconnect(
+        self: &Rc<Self>,
+        grant: Grant<Own>,
+        id: &Id,
+        force: bool,
+    ) -> Result<(), Error> {
+        let tunnel = self.find(grant.uid(), id)?;
+        self.take_down(&tunnel, force).await
+    }
+
+    pub(super) async fn take_down(
+        self: &Rc<Self>,
+        tunnel: &Rc<Tunnel<P>>,
+        force: bool,
+    ) -> Result<(), Error> {
+        // Waits for launches and renewals under way; later ones find it off.
+        let _lock = tunnel.lock.write().await;
+        let Some(up) = tunnel.up() else {
+            self.set_state(tunnel, State::Off);
+            return Ok(());
+        };
+        let apps = self.apps_in(up.link());
+        if !apps.is_empty() && !force {
+            return Err(Error::AppsRunning(
+                apps.iter().map(|app| app.id.clone()).collect(),
+            ));
+        }
+        if let Some(task) = up.task.take() {
+            task.abort();
+        }
+        let phase = if apps.is_empty() {
+            Phase::Halfway
+        } else {
+            Phase::Left
+        };
+        let record = {
+            let mut record = up.record.borrow_mut();
+            record.phase = phase;
+            record.clone()
+        };
+        // A full disk is no reason to stay online.
+        if let Err(error) = self.write_run(&up.run, &record).await {
+            tracing::warn!(%error, "the record still says up");
+        }
+        let deleted = self
+            .undo(Undo::DeleteLink, &up.run, up.link(), Some(&up.namespace))
+            .await;
+        if let Err(error) = deleted {
+            tracing::warn!(%error, link = %up.link(), "the link was not deleted");
+            if !apps.is_empty() {
+                // They would stay online: then it is not off.
+                up.record.borrow_mut().phase = Phase::Up;
+                let record = up.record.borrow().clone();
+                let _ = self.write_run(&up.run, &record).await;
+                self.watch(tunnel, &up);
+                return Err(Error::Failed(error));
+            }
+        }
+        *tunnel.up.borrow_mut() = None;
+        self.keys.borrow_mut().remove(&up.kept.public_key);
+        self.set_state(tunnel, State::Off);
+        let left = Left {
+            run: up.run.clone(),
+            link: up.link().clone(),
+        };
+        // Ours is the last descriptor of the namespace.
+        drop(up);
+        self.leave(left).await;
+        Ok(())
+    }
+
+    /// Keeps a namespace without link as long as apps run in it, else removes it.
+    pub(super) async fn leave(self: &Rc<Self>, left: Left) {
+        if self.apps_in(&left.link).is_empty() {
+            self.remove_left(left).await;
+        } else {
+            self.left.borrow_mut().push(left);
+        }
+    }
+
+    /// Removes what is left of a tunnel; what cannot be removed now is tried again.
+    pub(super) async fn remove_left(self: &Rc<Self>, left: Left) {
+        if self.try_remove(&left, None).await {
+            return;
+        }
+        let engine = Rc::downgrade(self);
+        spawn_local(async move {
+            for tries in 0_u32.. {
+                let Some(engine) = engine.upgrade() else {
+                    return;
+                };
+                let wait = Duration::from_secs(1 << tries.min(6));
+                engine.ports.sleep(wait).await;
+                if engine.try_remove(&left, None).await {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// The inverses of the whole plan, in reverse; the link too, where the namespace could be opened.
+    pub(super) async fn try_remove(&self, left: &Left, namespace: Option<&Namespace>) -> bool {
+        self.undo_all(&plan::down(), &left.run, &left.link, namespace)
+            .await
+    }
+
+    /// Apps that run in a namespace.
+    pub(super) fn apps_in(&self, link: &LinkName) -> Vec<Rc<App<P>>> {
+        let apps = self.apps.borrow();
+        apps.values()
+            .filter(|app| app.is_running() && app.link == *link)
+            .cloned()
+            .collect()
+    }
+}

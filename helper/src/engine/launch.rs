@@ -1,0 +1,404 @@
+//! Launching an app: the grant includes connecting. Nothing starts before the namespace has been looked at from inside, and a record
+//! stands before a program runs.
+
+use std::{cell::Cell, cell::RefCell, rc::Rc};
+
+use lonewire_core::{
+    launch::{Launch, User},
+    name::Id,
+    state::State,
+    tunnel,
+};
+
+use super::{
+    Engine, Error,
+    state::{App, Tunnel, Up},
+    steps::Broken,
+    view::{AppInfo, AppState, Event, LaunchWish},
+};
+use crate::{
+    auth::{Grant, LaunchOwn, Owner},
+    ports::{Keeper as _, LaunchFiles, PortError, Ports, RecordKind},
+};
+
+/// Set inside to the tunnel's id.
+const TUNNEL_VARIABLE: &str = lonewire_api::names::TUNNEL_VARIABLE;
+
+/// What of the caller's environment would speak for another process, or steer name lookups past the tunnel.
+const DENIED: &[&[u8]] = &[
+    b"NOTIFY_SOCKET",
+    b"INVOCATION_ID",
+    b"JOURNAL_STREAM",
+    b"HOSTALIASES",
+    b"LOCALDOMAIN",
+    b"RES_OPTIONS",
+];
+
+/// The same, by how they begin.
+const DENIED_PREFIXES: &[&[u8]] = &[b"LISTEN_", b"SYSTEMD_", b"LONEWIRE_"];
+
+/// The caller's own, whatever it says.
+const OWN: &[&[u8]] = &[b"HOME", b"USER", b"LOGNAME", b"SHELL"];
+
+/// A place among a user's apps, given back when dropped.
+struct Place<'a> {
+    launching: &'a RefCell<std::collections::HashMap<u32, u32>>,
+    uid: u32,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut launching = self.launching.borrow_mut();
+        if let Some(number) = launching.get_mut(&self.uid) {
+            *number -= 1;
+            if *number == 0 {
+                launching.remove(&self.uid);
+            }
+        }
+    }
+}
+
+impl<P: Ports> Engine<P> {
+    pub(super) async fn launch(
+        self: &Rc<Self>,
+        grant: Grant<LaunchOwn>,
+        id: &Id,
+        wish: LaunchWish,
+    ) -> Result<(Id, AppInfo), Error> {
+        let uid = grant.uid();
+        if uid == 0 {
+            return Err(Error::NotSupported {
+                what: "launching as root",
+            });
+        }
+        let tunnel = self.find(uid, id)?;
+        let _place = self.take_place(uid)?;
+        self.turn_to_launch(uid).await?;
+        self.bring_up(&tunnel).await?;
+        if wish.wait > 0 {
+            let state = self
+                .wait_while(&tunnel, wish.wait, |state| {
+                    matches!(state, State::Connecting | State::Blocked(_))
+                })
+                .await;
+            if state != State::Protected {
+                let reason = state
+                    .reason()
+                    .map_or("no-handshake", |reason| reason.code());
+                return Err(Error::NotProtected { reason });
+            }
+        }
+        let user = self.ports.by_uid(uid).await?;
+        if user.uid != uid || uid == 0 {
+            return Err(Error::NotSupported {
+                what: "launching as another user",
+            });
+        }
+        let environment = self.environment(&wish, &user, id).await?;
+        // From here to the end of the launch the tunnel is not taken down.
+        let _lock = tunnel.lock.read().await;
+        let up = tunnel
+            .up()
+            .ok_or(Error::NotProtected { reason: "system" })?;
+        self.must_be_sealed(&tunnel, &up).await?;
+        self.turn_at_warden().await?;
+        let app = self
+            .start(&grant, &tunnel, &up, wish, user, environment)
+            .await?;
+        let info = app.info.borrow().clone();
+        self.tell(Event::AppAdded(
+            Owner::User(uid),
+            app.id.clone(),
+            info.clone(),
+        ));
+        self.tell_tunnel(&tunnel);
+        tokio::task::spawn_local(self.clone().listen(app.clone()));
+        Ok((app.id.clone(), info))
+    }
+
+    fn take_place(&self, uid: u32) -> Result<Place<'_>, Error> {
+        let limit = self.quotas.apps;
+        let running = self
+            .apps
+            .borrow()
+            .values()
+            .filter(|app| app.uid == uid && app.is_running())
+            .count();
+        let mut launching = self.launching.borrow_mut();
+        let under_way = launching.entry(uid).or_default();
+        if super::count(running).saturating_add(*under_way) >= limit {
+            return Err(Error::LimitsExceeded {
+                what: "apps",
+                limit,
+            });
+        }
+        *under_way += 1;
+        Ok(Place {
+            launching: &self.launching,
+            uid,
+        })
+    }
+
+    async fn turn_to_launch(&self, uid: u32) -> Result<(), Error> {
+        let limit = self.quotas.launches_per_second;
+        let wait = self
+            .launches
+            .borrow_mut()
+            .take(uid, limit, self.ports.uptime());
+        let wait = wait.ok_or(Error::LimitsExceeded {
+            what: "launches a second",
+            limit,
+        })?;
+        self.pause(wait).await;
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Unsealed`]; whatever keeps it from being looked at keeps the program from starting too.
+    async fn must_be_sealed(&self, tunnel: &Tunnel<P>, up: &Up<P>) -> Result<(), Error> {
+        let record = up.record.borrow().clone();
+        match self.check_seal(&up.namespace, &record).await {
+            Ok(()) => Ok(()),
+            Err(Broken::Port(error)) => Err(error.into()),
+            Err(Broken::Limit(error)) => Err(error),
+            Err(Broken::Unsealed(found)) => {
+                let found: Vec<_> = found.into_iter().map(|violation| violation.found).collect();
+                tracing::error!(tunnel = %tunnel.id, ?found, "the namespace is not sealed");
+                Err(Error::Unsealed(found))
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        grant: &Grant<LaunchOwn>,
+        tunnel: &Tunnel<P>,
+        up: &Up<P>,
+        wish: LaunchWish,
+        user: User,
+        environment: Vec<Vec<u8>>,
+    ) -> Result<Rc<App<P>>, Error> {
+        let id = self.new_id()?;
+        let name = wish.name.unwrap_or_else(|| label(&wish.program));
+        let mut record = tunnel::App {
+            boot: self.boot.clone(),
+            uid: grant.uid(),
+            tunnel: tunnel.id.clone(),
+            link: up.link().clone(),
+            program: wish.program.clone(),
+            name: name.clone(),
+            since: self.ports.now(),
+            keeper: None,
+            pid: 0,
+            ended: None,
+            exit: None,
+        };
+        self.write_app(&id, &record).await?;
+        let request = Launch {
+            namespace: up.link().clone(),
+            link: up.link().clone(),
+            namespace_inode: up.namespace.inode,
+            caller_pid: grant.caller().pid,
+            user,
+            program: wish.program,
+            argv: wish.argv,
+            environment,
+            cwd: wish.cwd,
+            umask: wish.umask,
+            pty: wish.pty,
+            allow_new_privileges: false,
+            hold: wish.hold.is_some(),
+            tie: wish.tie.is_some(),
+        };
+        let files = LaunchFiles {
+            app: id.clone(),
+            stdio: wish.stdio,
+            hold: wish.hold,
+            tie: wish.tie,
+        };
+        let keeper = match self.ports.launch(request, files).await {
+            Ok(keeper) => keeper,
+            Err(error) => {
+                self.forget_files(&id).await;
+                return Err(self.launch_error(error));
+            }
+        };
+        let process = keeper.process();
+        record.keeper = Some((process.pid, process.start));
+        record.pid = u32::try_from(keeper.app_pid()).unwrap_or(0);
+        // It runs: a record that cannot be completed must not lose it. Its keeper tells a restarted helper the rest.
+        if let Err(error) = self.write_app(&id, &record).await {
+            tracing::warn!(%error, "the app's record is not complete");
+        }
+        let app = Rc::new(App {
+            id: id.clone(),
+            uid: grant.uid(),
+            link: up.link().clone(),
+            info: RefCell::new(info_from(&record)),
+            record: RefCell::new(record),
+            keeper: RefCell::new(Some(Rc::new(keeper))),
+            exited: Cell::new(None),
+        });
+        self.apps.borrow_mut().insert(id, app.clone());
+        Ok(app)
+    }
+
+    fn launch_error(&self, error: PortError) -> Error {
+        let limit = self.quotas.warden_requests_per_second;
+        match error {
+            PortError::Warden { stage, errno } => Error::LaunchFailed { stage, errno },
+            // The socket takes no more connections.
+            PortError::WardenGone => Error::LimitsExceeded {
+                what: "requests at once",
+                limit,
+            },
+            other => Error::Failed(other),
+        }
+    }
+
+    /// Removes an app's record, socket and exit file.
+    pub(super) async fn forget_files(&self, id: &Id) {
+        if let Err(error) = self.ports.forget(id).await {
+            tracing::debug!(%error, "an app's files stay");
+        }
+        if let Err(error) = self.ports.remove_record(RecordKind::App, id).await {
+            tracing::warn!(%error, "an app's record stays");
+        }
+    }
+
+    async fn environment(
+        &self,
+        wish: &LaunchWish,
+        user: &User,
+        tunnel: &Id,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let mut environment = if wish.clean_env {
+            self.ports.login_environment(user).await?
+        } else {
+            own_environment(&wish.environment, user)
+        };
+        environment.retain(|entry| name_of(entry) != TUNNEL_VARIABLE.as_bytes());
+        environment.push(format!("{TUNNEL_VARIABLE}={tunnel}").into_bytes());
+        Ok(environment)
+    }
+}
+
+/// The caller's environment, less what must not come in, with the user's own home, name and shell.
+pub(super) fn own_environment(given: &[Vec<u8>], user: &User) -> Vec<Vec<u8>> {
+    let keep = |entry: &&Vec<u8>| {
+        let name = name_of(entry);
+        !DENIED.contains(&name)
+            && !OWN.contains(&name)
+            && !DENIED_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+    };
+    let mut environment: Vec<Vec<u8>> = given.iter().filter(keep).cloned().collect();
+    let own = [
+        &user.home[..],
+        user.name.as_bytes(),
+        user.name.as_bytes(),
+        &user.shell,
+    ];
+    environment.extend(
+        OWN.iter()
+            .zip(own)
+            .map(|(name, value)| [name, &b"="[..], value].concat()),
+    );
+    environment
+}
+
+fn name_of(entry: &[u8]) -> &[u8] {
+    entry.split(|&byte| byte == b'=').next().unwrap_or_default()
+}
+
+/// The last part of a path, for lists.
+fn label(program: &[u8]) -> String {
+    let last = program
+        .rsplit(|&byte| byte == b'/')
+        .next()
+        .unwrap_or_default();
+    String::from_utf8_lossy(last)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(64)
+        .collect()
+}
+
+/// An app as its record tells.
+pub(super) fn info_from(record: &tunnel::App) -> AppInfo {
+    AppInfo {
+        tunnel: record.tunnel.clone(),
+        program: record.program.clone(),
+        name: record.name.clone(),
+        pid: record.pid,
+        state: if record.ended.is_some() {
+            AppState::Ended
+        } else {
+            AppState::Running
+        },
+        since: record.since,
+        processes: None,
+        exit: record.exit(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_the_callers_less_what_must_not_come_in() {
+        let user = User {
+            uid: 61001,
+            gid: 61001,
+            groups: vec![61001],
+            name: "anna".into(),
+            home: b"/home/anna".into(),
+            shell: b"/bin/zsh".into(),
+        };
+        let given = [
+            "PATH=/bin",
+            "FOO=a=b",
+            "HOME=/root",
+            "USER=root",
+            "SHELL=/evil",
+            "LOGNAME=root",
+            "LISTEN_FDS=3",
+            "LISTEN_PID=1",
+            "NOTIFY_SOCKET=/x",
+            "INVOCATION_ID=1",
+            "JOURNAL_STREAM=8:1",
+            "SYSTEMD_EXEC_PID=1",
+            "HOSTALIASES=/x",
+            "LOCALDOMAIN=x",
+            "RES_OPTIONS=x",
+            "LONEWIRE_TUNNEL=x",
+            "XLISTEN_FDS=1",
+        ]
+        .map(|entry| entry.as_bytes().to_vec());
+        let left: Vec<_> = own_environment(&given, &user)
+            .into_iter()
+            .map(|entry| String::from_utf8(entry).unwrap())
+            .collect();
+        let wanted = [
+            "PATH=/bin",
+            "FOO=a=b",
+            "XLISTEN_FDS=1",
+            "HOME=/home/anna",
+            "USER=anna",
+            "LOGNAME=anna",
+            "SHELL=/bin/zsh",
+        ];
+        assert_eq!(left, wanted);
+    }
+
+    #[test]
+    fn a_label_is_the_last_part_of_the_path() {
+        assert_eq!(label(b"/usr/bin/curl"), "curl");
+        assert_eq!(
+            label(b"/a\x1b[1m\xff"),
+            "a[1m\u{fffd}".trim_start_matches('/')
+        );
+    }
+}

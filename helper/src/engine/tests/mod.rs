@@ -1,0 +1,1 @@
+//! The engine on fakes of all its ports.
