@@ -1,0 +1,166 @@
+//! The one judge of captured frames: what may be on an uplink while programs run in tunnels. An allow-list: what it does not know fails.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    capture::Captured,
+    frame::{Frame, Payload, is_wireguard},
+    marker::{Finder, Marker},
+};
+
+/// What the judge knows of the world.
+#[derive(Debug, Clone)]
+pub struct Oracle {
+    /// Addresses of the host on its uplinks.
+    pub host: Vec<IpAddr>,
+    /// Addresses of the routers on the uplinks.
+    pub routers: Vec<IpAddr>,
+    /// Endpoints of the configured peers.
+    pub endpoints: Vec<SocketAddr>,
+    /// What must not be seen in any form.
+    pub markers: Vec<Marker>,
+    /// Content of datagrams sent as a control by the test itself, and of their echo: counted, not judged.
+    pub controls: Vec<Vec<u8>>,
+}
+
+/// The verdict over all frames of some captures.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Frames and bytes by kind.
+    pub kinds: BTreeMap<&'static str, (u64, u64)>,
+    /// What must not be there: which capture, and what it is. At most 20 are kept.
+    pub violations: Vec<String>,
+    /// How many there were.
+    pub violation_count: u64,
+}
+
+impl Report {
+    pub fn frames(&self, kind: &str) -> u64 {
+        self.kinds.get(kind).map_or(0, |(frames, _)| *frames)
+    }
+
+    /// # Errors
+    /// Any violation: the text lists them.
+    pub fn assert_clean(&self) -> Result<()> {
+        if self.violation_count > 0 {
+            bail!("{} frames that must not be: {}", self.violation_count, self.violations.join("; "));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for (kind, (frames, _)) in &self.kinds {
+            write!(out, "{}{frames} {kind}", if first { "" } else { ", " })?;
+            first = false;
+        }
+        if first { write!(out, "no frame") } else { Ok(()) }
+    }
+}
+
+impl Oracle {
+    /// Judges every frame of one capture into `report`.
+    pub fn judge(&self, name: &str, frames: &[Captured], report: &mut Report) {
+        let finder = Finder::new(&self.markers);
+        for captured in frames {
+            let kind = self.kind(&captured.bytes);
+            let found = if kind == Ok("control") { None } else { finder.find(&captured.bytes) };
+            let (label, violation) = match (kind, found) {
+                (_, Some(marker)) => ("with a marker in the clear", Some(format!("marker {marker}"))),
+                (Ok(label), None) => (label, None),
+                (Err(label), None) => (label, Some(String::new())),
+            };
+            let entry = report.kinds.entry(label).or_default();
+            entry.0 += 1;
+            entry.1 += captured.bytes.len() as u64;
+            if let Some(why) = violation {
+                report.violation_count += 1;
+                if report.violations.len() < 20 {
+                    let shown = Frame::parse(&captured.bytes)
+                        .map_or_else(|| "no Ethernet frame".into(), |frame| frame.to_string());
+                    report.violations.push(format!("{name}: {shown} {why}").trim_end().into());
+                }
+            }
+        }
+    }
+
+    /// The kind of an allowed frame, or of one that must not be.
+    fn kind(&self, bytes: &[u8]) -> Result<&'static str, &'static str> {
+        let Some(frame) = Frame::parse(bytes) else { return Err("malformed") };
+        match frame.payload {
+            Payload::Arp => Ok("ARP"),
+            Payload::Icmp { source, destination, kind, body } => self.icmp(source, destination, kind, body),
+            Payload::Udp { source, destination, body } => {
+                if self.controls.iter().any(|content| content == body) {
+                    return Ok("control");
+                }
+                let out = self.host.contains(&source.ip()) && self.endpoints.contains(&destination);
+                let back = self.host.contains(&destination.ip()) && self.endpoints.contains(&source);
+                match (out || back, is_wireguard(body)) {
+                    (true, true) => Ok("WireGuard"),
+                    (true, false) => Err("other UDP to the endpoint"),
+                    (false, _) if destination.port() == 53 || source.port() == 53 => Err("DNS in the clear"),
+                    (false, _) => Err("other UDP"),
+                }
+            }
+            Payload::Tcp { .. } => Err("TCP in the clear"),
+            Payload::Ip { .. } => Err("other IP"),
+            Payload::Unknown { .. } => Err("unknown EtherType"),
+        }
+    }
+
+    /// Neighbour discovery and its multicast groups, between the stacks at both ends; nothing that an app could have asked for.
+    fn icmp(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        kind: u8,
+        body: &[u8],
+    ) -> Result<&'static str, &'static str> {
+        let own = |address: &IpAddr| {
+            self.host.contains(address) || self.routers.contains(address) || is_local(address)
+        };
+        let (IpAddr::V6(_), true) = (source, own(&source)) else { return Err("ICMP") };
+        match kind {
+            133..=136 if own(&destination) || destination.is_multicast() => Ok("neighbour discovery"),
+            143 if listener_groups(body).is_some_and(|groups| groups.iter().all(is_solicited)) => {
+                Ok("neighbour discovery")
+            }
+            _ => Err("ICMP"),
+        }
+    }
+}
+
+/// Link-local or unspecified: a stack that has just come up.
+fn is_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unspecified() || v6.is_unicast_link_local())
+}
+
+/// Groups of a listener report, version 2 (RFC 3810, 5.2); `body` begins after the type.
+fn listener_groups(body: &[u8]) -> Option<Vec<Ipv6Addr>> {
+    let count = u16::from_be_bytes(body.get(5..7)?.try_into().ok()?);
+    let mut at = 7;
+    let mut groups = Vec::new();
+    for _ in 0..count {
+        let sources = usize::from(u16::from_be_bytes(body.get(at + 2..at + 4)?.try_into().ok()?));
+        groups.push(Ipv6Addr::from(<[u8; 16]>::try_from(body.get(at + 4..at + 20)?).ok()?));
+        at += 20 + 16 * sources + 4 * usize::from(*body.get(at + 1)?);
+    }
+    Some(groups)
+}
+
+/// Of an address's own neighbour discovery, or the all-routers groups that a forwarding stack joins.
+fn is_solicited(group: &Ipv6Addr) -> bool {
+    let [a, b, c, d, e, f, g, h] = group.segments();
+    (a, b, c, d, e, f) == (0xff02, 0, 0, 0, 0, 1) && g >> 8 == 0xff
+        || [0xff01, 0xff02, 0xff05].contains(&a) && (b, c, d, e, f, g) == (0, 0, 0, 0, 0, 0) && h == 2
+        || a == 0xff02 && (b, c, d, e, f, g) == (0, 0, 0, 0, 0, 0) && h == 0x6a
+}

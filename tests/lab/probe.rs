@@ -1,0 +1,185 @@
+//! What a program in a tunnel may ask for: a role that is started as an app, or beside the tunnel for comparison, and told what to try,
+//! one line of standard input each; it answers each with one line of JSON.
+//!
+//! `links`, `identity`, `lookup NAME`, `http HOST PATH`, `udp ADDRESS:PORT HEX`, `tcp ADDRESS:PORT HEX`, `unix PATH TEXT`
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket},
+    os::unix::net::UnixStream,
+    process::{ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::{Person, Running, World, init::ROLES};
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The role.
+///
+/// # Errors
+/// Standard output is gone.
+pub fn serve() -> Result<()> {
+    for line in std::io::stdin().lock().lines() {
+        let answer = match one(&line?) {
+            Ok(value) => json!({ "ok": value }),
+            Err(error) => json!({ "error": format!("{error:#}") }),
+        };
+        println!("{answer}");
+    }
+    Ok(())
+}
+
+fn one(line: &str) -> Result<Value> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["links"] => links(),
+        ["identity"] => identity(),
+        ["lookup", name] => lookup(name),
+        ["http", host, path] => http(host, path),
+        ["udp", target, hex] => {
+            let target: SocketAddr = target.parse()?;
+            let any: SocketAddr = if target.is_ipv4() { "0.0.0.0:0".parse()? } else { "[::]:0".parse()? };
+            let sent = UdpSocket::bind(any)?.send_to(&bytes(hex)?, target)?;
+            Ok(json!(sent))
+        }
+        ["tcp", target, hex] => {
+            let mut stream = TcpStream::connect_timeout(&target.parse()?, PATIENCE)?;
+            stream.write_all(&bytes(hex)?)?;
+            Ok(json!("connected"))
+        }
+        ["unix", path, text] => {
+            let mut stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(format!("{text}\n").as_bytes())?;
+            let mut answer = String::new();
+            BufReader::new(stream).read_line(&mut answer)?;
+            Ok(json!(answer.trim()))
+        }
+        _ => bail!("not known: {line}"),
+    }
+}
+
+/// Every interface in sight.
+fn links() -> Result<Value> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir("/sys/class/net")? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    // The table of the network, whatever /sys shows.
+    for line in fs::read_to_string("/proc/net/dev")?.lines().skip(2) {
+        let name = line.split(':').next().unwrap_or_default().trim().to_owned();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(json!(names))
+}
+
+/// Who the kernel says this process is.
+fn identity() -> Result<Value> {
+    let mut fields = serde_json::Map::new();
+    for line in fs::read_to_string("/proc/self/status")?.lines() {
+        if let Some((key, value)) = line.split_once(':') {
+            let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+            fields.insert(key.to_owned(), json!(value));
+        }
+    }
+    Ok(Value::Object(fields))
+}
+
+/// By glibc in a fresh process, which remembers nothing of earlier look-ups.
+fn lookup(name: &str) -> Result<Value> {
+    let out = Command::new("getent").args(["ahosts", name]).stdin(Stdio::null()).output()?;
+    ensure!(out.status.success(), "not found");
+    let mut addresses: Vec<String> = String::from_utf8(out.stdout)?
+        .lines()
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    Ok(json!(addresses))
+}
+
+fn http(host: &str, path: &str) -> Result<Value> {
+    let mut last = None;
+    for address in (host, 80).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(mut stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
+                let mut text = String::new();
+                stream.read_to_string(&mut text)?;
+                let body = text.split_once("\r\n\r\n").context("no answer")?.1;
+                return Ok(json!({ "connected": address.ip().to_string(), "body": body.trim() }));
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.context("no address")?.into())
+}
+
+fn bytes(hex: &str) -> Result<Vec<u8>> {
+    ensure!(hex.is_ascii(), "not hexadecimal");
+    (0..hex.len() / 2).map(|at| Ok(u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16)?)).collect()
+}
+
+/// A probe that runs in a world, and can be asked.
+#[derive(Debug)]
+pub struct Probe {
+    pub running: Running,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Probe {
+    /// Starts one in a person's tunnel, by `lonewire run`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn inside(world: &World, person: &Person, tunnel: &str) -> Result<Self> {
+        Self::start(world, person, &["lonewire", "run", "-t", tunnel, "--", ROLES, "role", "probe"])
+    }
+
+    /// Starts one as a person beside all tunnels.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn outside(world: &World, person: &Person) -> Result<Self> {
+        Self::start(world, person, &[ROLES, "role", "probe"])
+    }
+
+    fn start(world: &World, person: &Person, line: &[&str]) -> Result<Self> {
+        let mut running = world.spawn_as(person, line)?;
+        let stdin = running.waiter.stdin.take().context("no standard input")?;
+        let stdout = BufReader::new(running.waiter.stdout.take().context("no standard output")?);
+        Ok(Self { running, stdin, stdout })
+    }
+
+    /// Asks; the answer of what worked.
+    ///
+    /// # Errors
+    /// What the probe met, as it says; or it has ended.
+    pub fn ask(&mut self, line: &str) -> Result<Value> {
+        writeln!(self.stdin, "{line}")?;
+        let mut answer = String::new();
+        self.stdout.read_line(&mut answer)?;
+        if answer.is_empty() {
+            let mut text = String::new();
+            if let Some(mut stderr) = self.running.waiter.stderr.take() {
+                stderr.read_to_string(&mut text)?;
+            }
+            bail!("the probe ended: {}", text.trim());
+        }
+        let answer: Value = serde_json::from_str(&answer)?;
+        match answer.get("ok") {
+            Some(value) => Ok(value.clone()),
+            None => bail!("{}", answer.get("error").and_then(Value::as_str).unwrap_or("no answer")),
+        }
+    }
+}

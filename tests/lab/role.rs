@@ -1,0 +1,71 @@
+//! What the lab's one binary can be inside a world. `xtask role …` runs it; people never type it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::{capture, fakes, init, probe, sandbox, server};
+
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// First process of a world: makes its mounts, reaps; ends with its standard input, and the world with it.
+    Init,
+    /// Prints a `Baseline` as JSON.
+    Baseline,
+    /// Records the frames of an interface.
+    Capture { interface: String, file: PathBuf },
+    Dns {
+        listen: SocketAddr,
+        #[arg(long)]
+        log: PathBuf,
+        records: Vec<server::dns::Record>,
+    },
+    Web {
+        #[arg(long)]
+        log: PathBuf,
+        listen: Vec<SocketAddr>,
+    },
+    /// Runs a program as a systemd unit says.
+    Sandbox {
+        unit: PathBuf,
+        /// Standard input is a connection: it is handed over as systemd does with `Accept=yes`.
+        #[arg(long)]
+        connection: bool,
+        /// Instead of the unit's program.
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Listens as a socket unit says, and starts its service for each connection.
+    Activate {
+        socket: PathBuf,
+        unit: PathBuf,
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Asks for things as an app would, one a line of standard input.
+    Probe,
+    /// Stands for services of the host that answer look-ups.
+    Fakes { log: PathBuf },
+}
+
+impl Role {
+    /// # Errors
+    /// The role's own.
+    pub fn play(self) -> Result<()> {
+        match self {
+            Self::Init => init::init(),
+            Self::Baseline => {
+                println!("{}", serde_json::to_string(&crate::Baseline::take()?)?);
+                Ok(())
+            }
+            Self::Capture { interface, file } => capture::record(&interface, &file),
+            Self::Dns { listen, log, records } => server::dns::serve(listen, &records, &log),
+            Self::Web { log, listen } => server::web::serve(&listen, &log),
+            Self::Sandbox { unit, connection, command } => sandbox::run(&unit, connection, &command),
+            Self::Activate { socket, unit, command } => sandbox::activate(&socket, &unit, &command),
+            Self::Probe => probe::serve(),
+            Self::Fakes { log } => fakes::serve(&log),
+        }
+    }
+}
