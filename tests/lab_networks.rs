@@ -28,7 +28,9 @@ fn client(world: &mut World) -> Result<()> {
         addr::client_v4(0),
         addr::client_v6(0),
     );
-    world.run_in("host", &["setsid", "sh", "-ec", &script])?.ok()?;
+    world
+        .run_in("host", &["setsid", "sh", "-ec", &script])?
+        .ok()?;
     Ok(())
 }
 
@@ -46,15 +48,54 @@ fn every_kind() -> Vec<Uplink> {
 fn a_tunnel_crosses_every_kind_of_uplink_and_only_wireguard_is_seen_there() -> Result<()> {
     let baseline = Baseline::take()?;
     for uplink in every_kind() {
-        let mut world = World::new(Spec { uplinks: vec![uplink], ..Spec::networks() })?;
+        let mut world = World::new(Spec {
+            uplinks: vec![uplink],
+            ..Spec::networks()
+        })?;
         client(&mut world)?;
         let marker = Marker::new()?;
-        let ping = world.run_in("app", &["ping", "-c", "2", "-i", "0.2", "-W", "5", "-p", &marker.hex(), "10.66.0.1"])?;
+        let ping = world.run_in(
+            "app",
+            &[
+                "ping",
+                "-c",
+                "2",
+                "-i",
+                "0.2",
+                "-W",
+                "5",
+                "-p",
+                &marker.hex(),
+                "10.66.0.1",
+            ],
+        )?;
         assert_eq!(ping.code, 0, "{uplink:?}: {} {}", ping.stdout, ping.stderr);
-        let exit = world.run_in("app", &["curl", "-s", "-m", "5", &format!("http://{}/", addr::WEB_V4)])?;
+        let exit = world.run_in(
+            "app",
+            &[
+                "curl",
+                "-s",
+                "-m",
+                "5",
+                &format!("http://{}/", addr::WEB_V4),
+            ],
+        )?;
         assert_eq!(exit.stdout.trim(), lab::net::VPN_EXIT_V4, "{uplink:?}");
-        let exit = world.run_in("app", &["curl", "-s", "-m", "5", &format!("http://[{}]/", addr::WEB_V6)])?;
-        assert_eq!(exit.stdout.trim(), addr::vpn_v6(0).to_string(), "{uplink:?}");
+        let exit = world.run_in(
+            "app",
+            &[
+                "curl",
+                "-s",
+                "-m",
+                "5",
+                &format!("http://[{}]/", addr::WEB_V6),
+            ],
+        )?;
+        assert_eq!(
+            exit.stdout.trim(),
+            addr::vpn_v6(0).to_string(),
+            "{uplink:?}"
+        );
         let report = world.uplinks_report(&[marker])?;
         report.assert_clean()?;
         assert!(report.frames("WireGuard") >= 8, "{uplink:?}: {report}");
@@ -66,12 +107,23 @@ fn a_tunnel_crosses_every_kind_of_uplink_and_only_wireguard_is_seen_there() -> R
 #[test]
 fn the_host_without_a_tunnel_is_seen_as_the_router_and_asks_its_own_dns() -> Result<()> {
     let world = World::new(Spec::networks())?;
-    let out = world.run_in("host", &["curl", "-s", "-m", "5", "http://whoami.demo/"])?.ok()?;
+    let out = world
+        .run_in("host", &["curl", "-s", "-m", "5", "http://whoami.demo/"])?
+        .ok()?;
     assert!(
-        [addr::ROUTER_EXIT_V4.to_string(), addr::ROUTER_EXIT_V6.to_string()].contains(&out.stdout.trim().to_owned()),
+        [
+            addr::ROUTER_EXIT_V4.to_string(),
+            addr::ROUTER_EXIT_V6.to_string()
+        ]
+        .contains(&out.stdout.trim().to_owned()),
         "{out:?}"
     );
-    assert!(world.queries("host-dns")?.iter().any(|asked| asked.what == "whoami.demo"));
+    assert!(
+        world
+            .queries("host-dns")?
+            .iter()
+            .any(|asked| asked.what == "whoami.demo")
+    );
     assert!(world.queries("vpn0-dns")?.is_empty());
     Ok(())
 }
@@ -83,17 +135,32 @@ fn every_form_of_a_marker_in_the_clear_fails() -> Result<()> {
         let marker = Marker::new()?;
         let text = match form {
             // printf of bash: \xNN.
-            "raw" => marker.hex().as_bytes().chunks(2).map(|pair| format!("\\x{}", String::from_utf8_lossy(pair))).collect(),
+            "raw" => marker
+                .hex()
+                .as_bytes()
+                .chunks(2)
+                .map(|pair| format!("\\x{}", String::from_utf8_lossy(pair)))
+                .collect(),
             "hex" => marker.hex(),
             "upper" => marker.hex().to_uppercase(),
             "base32" => base32_form(&marker),
-            "base64" => base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [b"x".as_slice(), marker.bytes()].concat()),
+            "base64" => base64::Engine::encode(
+                &base64::engine::general_purpose::STANDARD,
+                [b"x".as_slice(), marker.bytes()].concat(),
+            ),
             _ => format!("\\x10{}\\x10{}", &marker.hex()[..16], &marker.hex()[16..]),
         };
-        let line = format!("printf '{text}' > /dev/udp/{}/{}", world.spec.endpoint(0).ip(), addr::VPN_PORT);
+        let line = format!(
+            "printf '{text}' > /dev/udp/{}/{}",
+            world.spec.endpoint(0).ip(),
+            addr::VPN_PORT
+        );
         world.run_in("host", &["bash", "-c", &line])?.ok()?;
         let report = world.uplinks_report(std::slice::from_ref(&marker))?;
-        assert!(report.frames("with a marker in the clear") >= 2, "{form}: {report}");
+        assert!(
+            report.frames("with a marker in the clear") >= 2,
+            "{form}: {report}"
+        );
     }
     Ok(())
 }
@@ -102,8 +169,14 @@ fn every_form_of_a_marker_in_the_clear_fails() -> Result<()> {
 fn what_is_not_wireguard_fails_by_its_kind() -> Result<()> {
     for (line, kind) in [
         ("printf x > /dev/udp/198.51.100.80/4242", "other UDP"),
-        ("printf '\\x04\\0\\0\\0 not of that length' > /dev/udp/203.0.113.10/51820", "other UDP to the endpoint"),
-        ("printf '\\x05\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0' > /dev/udp/203.0.113.10/51820", "other UDP to the endpoint"),
+        (
+            "printf '\\x04\\0\\0\\0 not of that length' > /dev/udp/203.0.113.10/51820",
+            "other UDP to the endpoint",
+        ),
+        (
+            "printf '\\x05\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0' > /dev/udp/203.0.113.10/51820",
+            "other UDP to the endpoint",
+        ),
         ("printf x > /dev/udp/198.51.100.53/53", "DNS in the clear"),
         ("exec 3<>/dev/tcp/198.51.100.80/80", "TCP in the clear"),
         ("ping -c 1 -W 2 198.51.100.80", "ICMP"),
@@ -123,18 +196,25 @@ fn a_silent_server_answers_nothing_until_it_is_told_to() -> Result<()> {
     let mut world = World::new(Spec::networks())?;
     client(&mut world)?;
     let ping = ["ping", "-c", "1", "-W", "2", "10.66.0.1"];
-    world.run_in("app", &["ping", "-c", "1", "-W", "8", "10.66.0.1"])?.ok()?;
+    world
+        .run_in("app", &["ping", "-c", "1", "-W", "8", "10.66.0.1"])?
+        .ok()?;
     world.set_silent(0, true)?;
     assert_ne!(world.run_in("app", &ping)?.code, 0);
     world.set_silent(0, false)?;
-    lab::world::until(Duration::from_secs(10), "the server's answer", || Ok(world.run_in("app", &ping)?.code == 0))?;
+    lab::world::until(Duration::from_secs(10), "the server's answer", || {
+        Ok(world.run_in("app", &ping)?.code == 0)
+    })?;
     Ok(())
 }
 
 #[test]
 fn a_world_leaves_nothing_behind() -> Result<()> {
     let baseline = Baseline::take()?;
-    let world = World::new(Spec { servers: 2, ..Spec::networks() })?;
+    let world = World::new(Spec {
+        servers: 2,
+        ..Spec::networks()
+    })?;
     let init = world.init;
     drop(world);
     assert!(!std::path::Path::new(&format!("/proc/{init}")).exists());
@@ -146,7 +226,12 @@ fn a_changed_machine_is_noticed() -> Result<()> {
     // In a world, so that the machine itself stays as it is.
     let world = World::new(Spec::networks())?;
     let look = || -> Result<Baseline> {
-        Ok(serde_json::from_str(&world.run_in("host", &[lab::init::ROLES, "role", "baseline"])?.ok()?.stdout)?)
+        Ok(serde_json::from_str(
+            &world
+                .run_in("host", &[lab::init::ROLES, "role", "baseline"])?
+                .ok()?
+                .stdout,
+        )?)
     };
     // Logs of the world itself are in its /run: two looks at a world at rest.
     assert_eq!(look()?.differences(&look()?), Vec::<String>::new());

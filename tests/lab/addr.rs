@@ -8,7 +8,16 @@ pub fn host_v4(index: usize) -> Ipv4Addr {
 }
 
 pub fn host_v6(index: usize) -> Ipv6Addr {
-    Ipv6Addr::new(0x2001, 0xdb8, 0, u16::try_from(index).unwrap_or(u16::MAX), 0, 0, 0, 2)
+    Ipv6Addr::new(
+        0x2001,
+        0xdb8,
+        0,
+        u16::try_from(index).unwrap_or(u16::MAX),
+        0,
+        0,
+        0,
+        2,
+    )
 }
 
 /// Of the router on uplink `index`.
@@ -17,7 +26,16 @@ pub fn router_v4(index: usize) -> Ipv4Addr {
 }
 
 pub fn router_v6(index: usize) -> Ipv6Addr {
-    Ipv6Addr::new(0x2001, 0xdb8, 0, u16::try_from(index).unwrap_or(u16::MAX), 0, 0, 0, 1)
+    Ipv6Addr::new(
+        0x2001,
+        0xdb8,
+        0,
+        u16::try_from(index).unwrap_or(u16::MAX),
+        0,
+        0,
+        0,
+        1,
+    )
 }
 
 /// Of VPN server `index`, outside its tunnels; what the internet sees of its clients.
@@ -26,7 +44,16 @@ pub fn vpn_v4(index: usize) -> Ipv4Addr {
 }
 
 pub fn vpn_v6(index: usize) -> Ipv6Addr {
-    Ipv6Addr::new(0x2001, 0xdb8, 0xff, 0, 0, 0, 0, u16::try_from(index + 0x10).unwrap_or(u16::MAX))
+    Ipv6Addr::new(
+        0x2001,
+        0xdb8,
+        0xff,
+        0,
+        0,
+        0,
+        0,
+        u16::try_from(index + 0x10).unwrap_or(u16::MAX),
+    )
 }
 
 /// What the internet sees of the host itself: the router's address on that side.
@@ -54,7 +81,16 @@ pub fn client_v4(index: usize) -> Ipv4Addr {
 }
 
 pub fn client_v6(index: usize) -> Ipv6Addr {
-    Ipv6Addr::new(0xfd66, 0, 0, 0, 0, 0, 0, u16::try_from(index + 2).unwrap_or(u16::MAX))
+    Ipv6Addr::new(
+        0xfd66,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        u16::try_from(index + 2).unwrap_or(u16::MAX),
+    )
 }
 
 /// WireGuard's UDP port at every VPN server.

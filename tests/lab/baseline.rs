@@ -25,6 +25,8 @@ const RESTLESS: &[&str] = &[
     "/run/user",
     "/run/utmp",
     "/run/sudo",
+    // A world's own captures and logs: no machine has this.
+    "/run/lab",
     "/proc/sys/net/netfilter/nf_conntrack_count",
     "/proc/sys/net/ipv4/tcp_fastopen_key",
     "/proc/sys/net/ipv6/conf/all/stable_secret",
@@ -65,11 +67,21 @@ impl Baseline {
         for (name, before) in &self.0 {
             match later.0.get(name) {
                 None => lines.push(format!("gone: {name}")),
-                Some(after) if after != before => lines.push(format!("changed: {name}: {} > {}", short(before), short(after))),
+                Some(after) if after != before => lines.push(format!(
+                    "changed: {name}: {} > {}",
+                    short(before),
+                    short(after)
+                )),
                 Some(_) => {}
             }
         }
-        lines.extend(later.0.keys().filter(|name| !self.0.contains_key(*name)).map(|name| format!("new: {name}")));
+        lines.extend(
+            later
+                .0
+                .keys()
+                .filter(|name| !self.0.contains_key(*name))
+                .map(|name| format!("new: {name}")),
+        );
         lines
     }
 
@@ -77,7 +89,11 @@ impl Baseline {
     /// Anything differs now.
     pub fn assert_same(&self) -> Result<()> {
         let differences = self.differences(&Self::take()?);
-        ensure!(differences.is_empty(), "the machine changed:\n{}", differences.join("\n"));
+        ensure!(
+            differences.is_empty(),
+            "the machine changed:\n{}",
+            differences.join("\n")
+        );
         Ok(())
     }
 }
@@ -88,8 +104,15 @@ fn short(text: &str) -> String {
 
 fn output(line: &[&str]) -> Result<String> {
     let (program, arguments) = line.split_first().context("no program")?;
-    let out = Command::new(program).args(arguments).output().with_context(|| (*program).to_owned())?;
-    ensure!(out.status.success(), "{line:?}: {}", String::from_utf8_lossy(&out.stderr).trim());
+    let out = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| (*program).to_owned())?;
+    ensure!(
+        out.status.success(),
+        "{line:?}: {}",
+        String::from_utf8_lossy(&out.stderr).trim()
+    );
     Ok(String::from_utf8_lossy(&out.stdout).into())
 }
 
@@ -113,13 +136,20 @@ fn walk(path: &Path, seen: &mut BTreeMap<String, String>) -> Result<()> {
         let mut hash = DefaultHasher::new();
         let bytes = fs::read(path).unwrap_or_default();
         bytes.hash(&mut hash);
-        if name.starts_with("/proc") { String::from_utf8_lossy(&bytes).trim().into() } else { format!("{:016x}", hash.finish()) }
+        if name.starts_with("/proc") {
+            String::from_utf8_lossy(&bytes).trim().into()
+        } else {
+            format!("{:016x}", hash.finish())
+        }
     } else if kind.is_socket() || kind.is_fifo() {
         "socket or pipe".into()
     } else {
         String::new()
     };
-    seen.insert(name, format!("{:o} {}:{} {content}", meta.mode(), meta.uid(), meta.gid()));
+    seen.insert(
+        name,
+        format!("{:o} {}:{} {content}", meta.mode(), meta.uid(), meta.gid()),
+    );
     if kind.is_dir() {
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,

@@ -47,7 +47,12 @@ pub fn record(interface: &str, file: &Path) -> Result<()> {
     loop {
         let (length, time) = {
             let mut parts = [IoSliceMut::new(&mut buffer)];
-            let got = recvmsg::<()>(packet.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
+            let got = recvmsg::<()>(
+                packet.as_raw_fd(),
+                &mut parts,
+                Some(&mut control),
+                MsgFlags::empty(),
+            );
             let got = match got {
                 // The interface went down; it may come up again.
                 Err(nix::Error::ENETDOWN | nix::Error::EINTR) => continue,
@@ -69,7 +74,12 @@ pub fn record(interface: &str, file: &Path) -> Result<()> {
                 record.extend(word.to_le_bytes());
             }
         }
-        for word in [time.tv_sec() as u32, time.tv_nsec() as u32, length as u32, length as u32] {
+        for word in [
+            time.tv_sec() as u32,
+            time.tv_nsec() as u32,
+            length as u32,
+            length as u32,
+        ] {
             record.extend(word.to_le_bytes());
         }
         record.extend(buffer.get(..length).unwrap_or_default());
@@ -85,7 +95,10 @@ pub fn record(interface: &str, file: &Path) -> Result<()> {
 pub fn read(file: &Path) -> Result<Vec<Captured>> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     let word = |at: usize| {
-        bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map(u32::from_le_bytes)
+        bytes
+            .get(at..at + 4)
+            .and_then(|part| part.try_into().ok())
+            .map(u32::from_le_bytes)
     };
     ensure!(word(0) == Some(MAGIC), "{} is no capture", file.display());
     let mut frames = Vec::new();
@@ -97,8 +110,13 @@ pub fn read(file: &Path) -> Result<Vec<Captured>> {
             bail!("{}: frames were lost", file.display());
         }
         let start = at + 16;
-        let Some(part) = bytes.get(start..start + length as usize) else { break };
-        frames.push(Captured { time: Duration::new(seconds.into(), nanos), bytes: part.to_vec() });
+        let Some(part) = bytes.get(start..start + length as usize) else {
+            break;
+        };
+        frames.push(Captured {
+            time: Duration::new(seconds.into(), nanos),
+            bytes: part.to_vec(),
+        });
         at = start + length as usize;
     }
     Ok(frames)

@@ -32,9 +32,21 @@ pub const RESOLVE_SAYS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 242);
 pub const AVAHI_SAYS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 243);
 
 const FAKES: [Fake; 3] = [
-    Fake { name: "nscd", socket: NSCD, talk: nscd },
-    Fake { name: "resolve", socket: RESOLVE, talk: resolve },
-    Fake { name: "avahi", socket: AVAHI, talk: avahi },
+    Fake {
+        name: "nscd",
+        socket: NSCD,
+        talk: nscd,
+    },
+    Fake {
+        name: "resolve",
+        socket: RESOLVE,
+        talk: resolve,
+    },
+    Fake {
+        name: "avahi",
+        socket: AVAHI,
+        talk: avahi,
+    },
 ];
 
 /// The role: serves until it is killed. Prints a line once it listens.
@@ -59,7 +71,10 @@ pub fn serve(log: &Path) -> Result<()> {
                 let _ = (fake.talk)(stream, &mut got);
                 // There is no network address to note.
                 let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-                let _ = log.add(nobody, &format!("{} {}", fake.name, String::from_utf8_lossy(&got)));
+                let _ = log.add(
+                    nobody,
+                    &format!("{} {}", fake.name, String::from_utf8_lossy(&got)),
+                );
             }
         }));
     }

@@ -12,13 +12,31 @@ pub type Mac = [u8; 6];
 pub enum Payload<'a> {
     Arp,
     /// Type of the message and the address it goes to.
-    Icmp { source: IpAddr, destination: IpAddr, kind: u8, body: &'a [u8] },
-    Udp { source: SocketAddr, destination: SocketAddr, body: &'a [u8] },
-    Tcp { source: SocketAddr, destination: SocketAddr },
+    Icmp {
+        source: IpAddr,
+        destination: IpAddr,
+        kind: u8,
+        body: &'a [u8],
+    },
+    Udp {
+        source: SocketAddr,
+        destination: SocketAddr,
+        body: &'a [u8],
+    },
+    Tcp {
+        source: SocketAddr,
+        destination: SocketAddr,
+    },
     /// Another protocol of IP, or a fragment.
-    Ip { source: IpAddr, destination: IpAddr, protocol: u8 },
+    Ip {
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: u8,
+    },
     /// Another EtherType, or cut short.
-    Unknown { ethertype: u16 },
+    Unknown {
+        ethertype: u16,
+    },
 }
 
 /// An Ethernet frame.
@@ -61,7 +79,11 @@ fn ipv4(bytes: &[u8]) -> Option<Payload<'_>> {
     // Ethernet pads short frames: what counts is the datagram's own length.
     let body = bytes.get(header..length)?;
     if fragment != 0 {
-        return Some(Payload::Ip { source, destination, protocol });
+        return Some(Payload::Ip {
+            source,
+            destination,
+            protocol,
+        });
     }
     Some(transport(source, destination, protocol, body))
 }
@@ -82,11 +104,20 @@ fn ipv6(bytes: &[u8]) -> Option<Payload<'_>> {
 }
 
 fn transport(source: IpAddr, destination: IpAddr, protocol: u8, body: &[u8]) -> Payload<'_> {
-    let other = Payload::Ip { source, destination, protocol };
+    let other = Payload::Ip {
+        source,
+        destination,
+        protocol,
+    };
     let ports = || Some((u16_at(body, 0)?, u16_at(body, 2)?));
     match protocol {
         1 | 58 => match body.split_first() {
-            Some((kind, body)) => Payload::Icmp { source, destination, kind: *kind, body },
+            Some((kind, body)) => Payload::Icmp {
+                source,
+                destination,
+                kind: *kind,
+                body,
+            },
             None => other,
         },
         17 => match (ports(), body.get(8..)) {
@@ -98,9 +129,10 @@ fn transport(source: IpAddr, destination: IpAddr, protocol: u8, body: &[u8]) -> 
             _ => other,
         },
         6 => match ports() {
-            Some((from, to)) => {
-                Payload::Tcp { source: (source, from).into(), destination: (destination, to).into() }
-            }
+            Some((from, to)) => Payload::Tcp {
+                source: (source, from).into(),
+                destination: (destination, to).into(),
+            },
             None => other,
         },
         _ => other,
@@ -110,7 +142,9 @@ fn transport(source: IpAddr, destination: IpAddr, protocol: u8, body: &[u8]) -> 
 /// Whether a datagram has the shape of one of WireGuard's four messages (its paper, section 5.4): 148, 92 and 64 bytes; data: a header of 16
 /// bytes, whole blocks of 16 bytes, a tag of 16 bytes.
 pub fn is_wireguard(body: &[u8]) -> bool {
-    let [kind @ 1..=4, 0, 0, 0, ..] = body else { return false };
+    let [kind @ 1..=4, 0, 0, 0, ..] = body else {
+        return false;
+    };
     match kind {
         1 => body.len() == 148,
         2 => body.len() == 92,
@@ -123,15 +157,34 @@ impl fmt::Display for Frame<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.payload {
             Payload::Arp => write!(out, "ARP"),
-            Payload::Icmp { source, destination, kind, .. } => {
+            Payload::Icmp {
+                source,
+                destination,
+                kind,
+                ..
+            } => {
                 write!(out, "ICMP type {kind} {source} > {destination}")
             }
-            Payload::Udp { source, destination, body } => {
+            Payload::Udp {
+                source,
+                destination,
+                body,
+            } => {
                 write!(out, "UDP {source} > {destination}, {} bytes", body.len())
             }
-            Payload::Tcp { source, destination } => write!(out, "TCP {source} > {destination}"),
-            Payload::Ip { source, destination, protocol } => {
-                write!(out, "IP protocol {protocol} (or a fragment) {source} > {destination}")
+            Payload::Tcp {
+                source,
+                destination,
+            } => write!(out, "TCP {source} > {destination}"),
+            Payload::Ip {
+                source,
+                destination,
+                protocol,
+            } => {
+                write!(
+                    out,
+                    "IP protocol {protocol} (or a fragment) {source} > {destination}"
+                )
             }
             Payload::Unknown { ethertype } => write!(out, "EtherType {ethertype:#06x}"),
         }

@@ -4,7 +4,10 @@
 use std::{
     fs::{self, DirBuilder},
     io::{BufRead as _, Write as _},
-    os::{fd::AsFd as _, unix::fs::{DirBuilderExt as _, chown, symlink}},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{DirBuilderExt as _, chown, symlink},
+    },
     path::{Path, PathBuf},
     process::Command,
 };
@@ -49,10 +52,16 @@ const KEPT: &str = "/mnt/kept";
 /// # Errors
 /// Not in a world of its own, or a mount fails.
 pub fn init() -> Result<()> {
-    ensure!(std::process::id() == 1, "not the first process of a PID namespace");
+    ensure!(
+        std::process::id() == 1,
+        "not the first process of a PID namespace"
+    );
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
-    match serde_json::from_str(&line).map_err(Into::into).and_then(|order| prepare(&order)) {
+    match serde_json::from_str(&line)
+        .map_err(Into::into)
+        .and_then(|order| prepare(&order))
+    {
         Ok(()) => println!("ready"),
         Err(error) => {
             println!("{error:#}");
@@ -69,22 +78,59 @@ fn prepare(order: &Order) -> Result<()> {
     fs::create_dir(KEPT)?;
     let project = keep(&order.project, "project")?;
     let roles = keep(&order.roles, "roles")?;
-    let programs = order.programs.as_deref().map(|path| keep(path, "programs")).transpose()?;
+    let programs = order
+        .programs
+        .as_deref()
+        .map(|path| keep(path, "programs"))
+        .transpose()?;
     let groups = keep(Path::new("/sys/fs/cgroup"), "cgroup")?;
 
     run("cp", &["-a", "/etc", "/mnt/etc"])?;
     bind(Path::new("/mnt/etc"), Path::new("/etc"))?;
     overlay("/usr")?;
     overlay("/var")?;
-    for (path, mode) in [("/run", "0755"), ("/tmp", "1777"), ("/dev/shm", "1777"), ("/home", "0755"), ("/root", "0700")] {
+    for (path, mode) in [
+        ("/run", "0755"),
+        ("/tmp", "1777"),
+        ("/dev/shm", "1777"),
+        ("/home", "0755"),
+        ("/root", "0700"),
+    ] {
         tmpfs(path, mode)?;
     }
-    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>).context("/proc")?;
+    mount(
+        Some("proc"),
+        "/proc",
+        Some("proc"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .context("/proc")?;
     // Of this network: the machine's interfaces are not in it.
-    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), None::<&str>).context("/sys")?;
-    mount(Some(&groups), "/sys/fs/cgroup", None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)?;
+    mount(
+        Some("sysfs"),
+        "/sys",
+        Some("sysfs"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .context("/sys")?;
+    mount(
+        Some(&groups),
+        "/sys/fs/cgroup",
+        None::<&str>,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        None::<&str>,
+    )?;
 
-    for path in ["/run/netns", "/run/dbus", "/run/user", "/run/systemd/journal", "/run/lock", "/usr/libexec/lonewire-lab"] {
+    for path in [
+        "/run/netns",
+        "/run/dbus",
+        "/run/user",
+        "/run/systemd/journal",
+        "/run/lock",
+        "/usr/libexec/lonewire-lab",
+    ] {
         fs::create_dir_all(path)?;
     }
     DirBuilder::new().mode(0o700).create(LAB)?;
@@ -98,7 +144,13 @@ fn prepare(order: &Order) -> Result<()> {
         install(&project, &programs)?;
     }
     // A pin made anywhere in the world is to be seen by units that have mounts of their own.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)?;
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_SHARED,
+        None::<&str>,
+    )?;
     run("ip", &["link", "set", "lo", "up"])?;
     run("ip", &["netns", "attach", "host", "1"])?;
     std::env::set_current_dir("/")?;
@@ -118,8 +170,14 @@ fn keep(source: &Path, name: &str) -> Result<PathBuf> {
 }
 
 fn bind(source: &Path, target: &Path) -> Result<()> {
-    mount(Some(source), target, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
-        .with_context(|| format!("bind {} to {}", source.display(), target.display()))
+    mount(
+        Some(source),
+        target,
+        None::<&str>,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        None::<&str>,
+    )
+    .with_context(|| format!("bind {} to {}", source.display(), target.display()))
 }
 
 /// Puts one file where the world's programs look for it.
@@ -130,8 +188,14 @@ fn place(source: &Path, target: &Path) -> Result<()> {
 }
 
 fn tmpfs(path: &str, mode: &str) -> Result<()> {
-    mount(Some("lab"), path, Some("tmpfs"), MsFlags::empty(), Some(format!("mode={mode}").as_str()))
-        .with_context(|| format!("tmpfs on {path}"))
+    mount(
+        Some("lab"),
+        path,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        Some(format!("mode={mode}").as_str()),
+    )
+    .with_context(|| format!("tmpfs on {path}"))
 }
 
 /// Writes below `path` go to memory.
@@ -140,8 +204,14 @@ fn overlay(path: &str) -> Result<()> {
     fs::create_dir_all(&upper)?;
     fs::create_dir_all(&work)?;
     let options = format!("lowerdir={path},upperdir={upper},workdir={work}");
-    mount(Some("lab"), path, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-        .with_context(|| format!("overlay on {path}"))
+    mount(
+        Some("lab"),
+        path,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )
+    .with_context(|| format!("overlay on {path}"))
 }
 
 fn people() -> Result<()> {
@@ -169,11 +239,21 @@ fn people() -> Result<()> {
         let path = format!("/etc/{file}");
         let old = fs::read_to_string(&path)?;
         let own = format!("{}:", users::DATA_PLANE.name);
-        let kept: String = old.lines().filter(|line| !line.starts_with(&own)).map(|line| format!("{line}\n")).collect();
+        let kept: String = old
+            .lines()
+            .filter(|line| !line.starts_with(&own))
+            .map(|line| format!("{line}\n"))
+            .collect();
         fs::write(&path, kept + &text)?;
     }
-    for person in users::ALL.iter().filter(|person| person.home.starts_with("/home/")) {
-        for (path, mode) in [(person.home.to_owned(), 0o755), (format!("/run/user/{}", person.uid), 0o700)] {
+    for person in users::ALL
+        .iter()
+        .filter(|person| person.home.starts_with("/home/"))
+    {
+        for (path, mode) in [
+            (person.home.to_owned(), 0o755),
+            (format!("/run/user/{}", person.uid), 0o700),
+        ] {
             DirBuilder::new().mode(mode).create(&path)?;
             chown(&path, Some(person.uid), Some(person.gid))?;
         }
@@ -186,13 +266,29 @@ fn names(spec: &Spec) -> Result<()> {
     nix::unistd::sethostname("worldhost")?;
     // Where the machine has a symbolic link here, into its own /run, the world has a file.
     fs::remove_file("/etc/resolv.conf").or_else(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Ok(())
+        } else {
+            Err(error)
+        }
     })?;
-    fs::write("/etc/resolv.conf", format!("nameserver {}\noptions timeout:2 attempts:1\n", spec.host_dns()))?;
-    fs::write("/etc/hosts", "127.0.0.1 localhost worldhost\n::1 localhost\n")?;
+    fs::write(
+        "/etc/resolv.conf",
+        format!(
+            "nameserver {}\noptions timeout:2 attempts:1\n",
+            spec.host_dns()
+        ),
+    )?;
+    fs::write(
+        "/etc/hosts",
+        "127.0.0.1 localhost worldhost\n::1 localhost\n",
+    )?;
     fs::write("/etc/hostname", "worldhost\n")?;
     let text = fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
-    let mut lines: Vec<_> = text.lines().filter(|line| !line.starts_with("hosts:")).collect();
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with("hosts:"))
+        .collect();
     lines.push("hosts: files dns");
     fs::write("/etc/nsswitch.conf", lines.join("\n") + "\n")?;
     Ok(())
@@ -224,7 +320,12 @@ fn install(project: &Path, programs: &Path) -> Result<()> {
     fs::create_dir_all("/etc/polkit-1/rules.d")?;
     fs::write("/etc/polkit-1/rules.d/10-lab.rules", GRANTS)?;
     // What tmpfiles.d does on a real machine.
-    for path in ["/var/lib/lonewire", "/run/lonewire", "/run/wireguard", "/etc/lonewire/tunnels.d"] {
+    for path in [
+        "/var/lib/lonewire",
+        "/run/lonewire",
+        "/run/wireguard",
+        "/etc/lonewire/tunnels.d",
+    ] {
         fs::create_dir_all(path)?;
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
     }
@@ -241,8 +342,15 @@ const GRANTS: &str = r#"polkit.addRule(function(action, subject) {
 "#;
 
 fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let out = Command::new(program).args(arguments).output().with_context(|| program.to_owned())?;
-    ensure!(out.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&out.stderr).trim());
+    let out = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| program.to_owned())?;
+    ensure!(
+        out.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&out.stderr).trim()
+    );
     Ok(())
 }
 

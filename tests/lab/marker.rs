@@ -41,7 +41,10 @@ impl Marker {
         for shift in 0..3 {
             let mut padded = vec![0; shift];
             padded.extend(self.0);
-            for engine in [&general_purpose::STANDARD_NO_PAD, &general_purpose::URL_SAFE_NO_PAD] {
+            for engine in [
+                &general_purpose::STANDARD_NO_PAD,
+                &general_purpose::URL_SAFE_NO_PAD,
+            ] {
                 let digits = engine.encode(&padded).to_ascii_lowercase();
                 text.push(digits.as_bytes()[shift.div_ceil(3) * 2 + shift..][..18].to_vec());
             }
@@ -53,13 +56,20 @@ impl Marker {
 /// Searches frames for many markers at once.
 #[derive(Debug)]
 pub struct Finder {
-    markers: Vec<(String, Vec<memmem::Finder<'static>>, Vec<memmem::Finder<'static>>)>,
+    markers: Vec<(
+        String,
+        Vec<memmem::Finder<'static>>,
+        Vec<memmem::Finder<'static>>,
+    )>,
 }
 
 impl Finder {
     pub fn new(markers: &[Marker]) -> Self {
         let own = |patterns: Vec<Vec<u8>>| {
-            patterns.iter().map(|bytes| memmem::Finder::new(bytes).into_owned()).collect()
+            patterns
+                .iter()
+                .map(|bytes| memmem::Finder::new(bytes).into_owned())
+                .collect()
         };
         let markers = markers
             .iter()

@@ -72,7 +72,10 @@ impl Spec {
     /// One veth uplink with both families, one server, no Lonewire.
     pub fn networks() -> Self {
         Self {
-            uplinks: vec![Uplink { kind: Kind::Veth, family: Family::Both }],
+            uplinks: vec![Uplink {
+                kind: Kind::Veth,
+                family: Family::Both,
+            }],
             servers: 1,
             product: false,
             sabotage: None,
@@ -81,7 +84,10 @@ impl Spec {
 
     /// The same with Lonewire on its own bus.
     pub fn product() -> Self {
-        Self { product: true, ..Self::networks() }
+        Self {
+            product: true,
+            ..Self::networks()
+        }
     }
 
     /// Whether the host reaches the servers over IPv4.
@@ -105,12 +111,20 @@ impl Spec {
 
     /// The DNS server in the host's `resolv.conf`.
     pub fn host_dns(&self) -> IpAddr {
-        if self.v4() { addr::HOST_DNS_V4.into() } else { addr::HOST_DNS_V6.into() }
+        if self.v4() {
+            addr::HOST_DNS_V4.into()
+        } else {
+            addr::HOST_DNS_V6.into()
+        }
     }
 
     /// The internet's web server, by the family of the uplinks.
     pub fn web(&self) -> IpAddr {
-        if self.v4() { addr::WEB_V4.into() } else { addr::WEB_V6.into() }
+        if self.v4() {
+            addr::WEB_V4.into()
+        } else {
+            addr::WEB_V6.into()
+        }
     }
 }
 
@@ -139,9 +153,16 @@ pub fn script(spec: &Spec) -> String {
     let out = &mut text;
     // Segmented before the capture sees it: no frame is larger than the wire's.
     let plain = "gso_max_segs 1";
-    for name in ["router", "internet"].map(String::from).into_iter().chain((0..spec.servers).map(server)) {
+    for name in ["router", "internet"]
+        .map(String::from)
+        .into_iter()
+        .chain((0..spec.servers).map(server))
+    {
         let _ = writeln!(out, "ip netns add {name}; ip -n {name} link set lo up");
-        let _ = writeln!(out, "ip netns exec {name} sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+        let _ = writeln!(
+            out,
+            "ip netns exec {name} sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
+        );
     }
     // A host that asks for routers would send solicitations: this one has static routes.
     out.push_str("sysctl -qw net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_ra=0\n");
@@ -189,29 +210,54 @@ ip -n internet route add default via {r6} dev eth0 onlink
         let _ = writeln!(out, "ip -n internet addr add {address}/64 dev eth0 nodad");
     }
     // Behind the router's address is the host alone: what VPN servers send for their clients has theirs.
-    out.push_str(&nat("router", "inet", "ip saddr 192.0.2.0/24", "ip6 saddr 2001:db8::/48"));
-    out.push_str(&nat("router", "towards", "ip saddr 192.0.2.0/24", "ip6 saddr 2001:db8::/48"));
+    out.push_str(&nat(
+        "router",
+        "inet",
+        "ip saddr 192.0.2.0/24",
+        "ip6 saddr 2001:db8::/48",
+    ));
+    out.push_str(&nat(
+        "router",
+        "towards",
+        "ip saddr 192.0.2.0/24",
+        "ip6 saddr 2001:db8::/48",
+    ));
     text
 }
 
 fn uplink_lines(out: &mut String, index: usize, uplink: Uplink, plain: &str) {
     let wire = wire(index);
     let interface = host_interface(uplink.kind, index);
-    let _ = writeln!(out, "ip link add {wire} {plain} type veth peer name {wire} {plain} netns router");
+    let _ = writeln!(
+        out,
+        "ip link add {wire} {plain} type veth peer name {wire} {plain} netns router"
+    );
     match uplink.kind {
         Kind::Veth => {}
         Kind::Bridge => {
-            let _ = writeln!(out, "ip link add {interface} type bridge mcast_snooping 0; ip link set {wire} master {interface}");
+            let _ = writeln!(
+                out,
+                "ip link add {interface} type bridge mcast_snooping 0; ip link set {wire} master {interface}"
+            );
         }
         Kind::Macvlan => {
-            let _ = writeln!(out, "ip link add link {wire} name {interface} type macvlan mode bridge");
+            let _ = writeln!(
+                out,
+                "ip link add link {wire} name {interface} type macvlan mode bridge"
+            );
         }
     }
     if interface != wire {
         // The wire carries frames only: no address of its own, so nothing to announce.
-        let _ = writeln!(out, "sysctl -qw net.ipv6.conf.{wire}.disable_ipv6=1; ip link set {interface} up");
+        let _ = writeln!(
+            out,
+            "sysctl -qw net.ipv6.conf.{wire}.disable_ipv6=1; ip link set {interface} up"
+        );
     }
-    let _ = writeln!(out, "ip link set {wire} up; ip -n router link set {wire} up");
+    let _ = writeln!(
+        out,
+        "ip link set {wire} up; ip -n router link set {wire} up"
+    );
     let metric = 100 + index;
     if uplink.family.v4() {
         let _ = write!(

@@ -49,7 +49,11 @@ impl Report {
     /// Any violation: the text lists them.
     pub fn assert_clean(&self) -> Result<()> {
         if self.violation_count > 0 {
-            bail!("{} frames that must not be: {}", self.violation_count, self.violations.join("; "));
+            bail!(
+                "{} frames that must not be: {}",
+                self.violation_count,
+                self.violations.join("; ")
+            );
         }
         Ok(())
     }
@@ -62,7 +66,11 @@ impl fmt::Display for Report {
             write!(out, "{}{frames} {kind}", if first { "" } else { ", " })?;
             first = false;
         }
-        if first { write!(out, "no frame") } else { Ok(()) }
+        if first {
+            write!(out, "no frame")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -72,9 +80,16 @@ impl Oracle {
         let finder = Finder::new(&self.markers);
         for captured in frames {
             let kind = self.kind(&captured.bytes);
-            let found = if kind == Ok("control") { None } else { finder.find(&captured.bytes) };
+            let found = if kind == Ok("control") {
+                None
+            } else {
+                finder.find(&captured.bytes)
+            };
             let (label, violation) = match (kind, found) {
-                (_, Some(marker)) => ("with a marker in the clear", Some(format!("marker {marker}"))),
+                (_, Some(marker)) => (
+                    "with a marker in the clear",
+                    Some(format!("marker {marker}")),
+                ),
                 (Ok(label), None) => (label, None),
                 (Err(label), None) => (label, Some(String::new())),
             };
@@ -86,7 +101,9 @@ impl Oracle {
                 if report.violations.len() < 20 {
                     let shown = Frame::parse(&captured.bytes)
                         .map_or_else(|| "no Ethernet frame".into(), |frame| frame.to_string());
-                    report.violations.push(format!("{name}: {shown} {why}").trim_end().into());
+                    report
+                        .violations
+                        .push(format!("{name}: {shown} {why}").trim_end().into());
                 }
             }
         }
@@ -94,20 +111,34 @@ impl Oracle {
 
     /// The kind of an allowed frame, or of one that must not be.
     fn kind(&self, bytes: &[u8]) -> Result<&'static str, &'static str> {
-        let Some(frame) = Frame::parse(bytes) else { return Err("malformed") };
+        let Some(frame) = Frame::parse(bytes) else {
+            return Err("malformed");
+        };
         match frame.payload {
             Payload::Arp => Ok("ARP"),
-            Payload::Icmp { source, destination, kind, body } => self.icmp(source, destination, kind, body),
-            Payload::Udp { source, destination, body } => {
+            Payload::Icmp {
+                source,
+                destination,
+                kind,
+                body,
+            } => self.icmp(source, destination, kind, body),
+            Payload::Udp {
+                source,
+                destination,
+                body,
+            } => {
                 if self.controls.iter().any(|content| content == body) {
                     return Ok("control");
                 }
                 let out = self.host.contains(&source.ip()) && self.endpoints.contains(&destination);
-                let back = self.host.contains(&destination.ip()) && self.endpoints.contains(&source);
+                let back =
+                    self.host.contains(&destination.ip()) && self.endpoints.contains(&source);
                 match (out || back, is_wireguard(body)) {
                     (true, true) => Ok("WireGuard"),
                     (true, false) => Err("other UDP to the endpoint"),
-                    (false, _) if destination.port() == 53 || source.port() == 53 => Err("DNS in the clear"),
+                    (false, _) if destination.port() == 53 || source.port() == 53 => {
+                        Err("DNS in the clear")
+                    }
                     (false, _) => Err("other UDP"),
                 }
             }
@@ -128,9 +159,13 @@ impl Oracle {
         let own = |address: &IpAddr| {
             self.host.contains(address) || self.routers.contains(address) || is_local(address)
         };
-        let (IpAddr::V6(_), true) = (source, own(&source)) else { return Err("ICMP") };
+        let (IpAddr::V6(_), true) = (source, own(&source)) else {
+            return Err("ICMP");
+        };
         match kind {
-            133..=136 if own(&destination) || destination.is_multicast() => Ok("neighbour discovery"),
+            133..=136 if own(&destination) || destination.is_multicast() => {
+                Ok("neighbour discovery")
+            }
             143 if listener_groups(body).is_some_and(|groups| groups.iter().all(is_solicited)) => {
                 Ok("neighbour discovery")
             }
@@ -150,8 +185,12 @@ fn listener_groups(body: &[u8]) -> Option<Vec<Ipv6Addr>> {
     let mut at = 7;
     let mut groups = Vec::new();
     for _ in 0..count {
-        let sources = usize::from(u16::from_be_bytes(body.get(at + 2..at + 4)?.try_into().ok()?));
-        groups.push(Ipv6Addr::from(<[u8; 16]>::try_from(body.get(at + 4..at + 20)?).ok()?));
+        let sources = usize::from(u16::from_be_bytes(
+            body.get(at + 2..at + 4)?.try_into().ok()?,
+        ));
+        groups.push(Ipv6Addr::from(
+            <[u8; 16]>::try_from(body.get(at + 4..at + 20)?).ok()?,
+        ));
         at += 20 + 16 * sources + 4 * usize::from(*body.get(at + 1)?);
     }
     Some(groups)
@@ -161,6 +200,8 @@ fn listener_groups(body: &[u8]) -> Option<Vec<Ipv6Addr>> {
 fn is_solicited(group: &Ipv6Addr) -> bool {
     let [a, b, c, d, e, f, g, h] = group.segments();
     (a, b, c, d, e, f) == (0xff02, 0, 0, 0, 0, 1) && g >> 8 == 0xff
-        || [0xff01, 0xff02, 0xff05].contains(&a) && (b, c, d, e, f, g) == (0, 0, 0, 0, 0, 0) && h == 2
+        || [0xff01, 0xff02, 0xff05].contains(&a)
+            && (b, c, d, e, f, g) == (0, 0, 0, 0, 0, 0)
+            && h == 2
         || a == 0xff02 && (b, c, d, e, f, g) == (0, 0, 0, 0, 0, 0) && h == 0x6a
 }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt,
+};
 
 /// Bytes of frames that may wait to be read.
 const BUFFER: usize = 64 << 20;
@@ -20,7 +22,12 @@ pub fn open(interface: &str) -> Result<OwnedFd> {
     let index = nix::net::if_::if_nametoindex(interface)
         .with_context(|| format!("no interface {interface}"))?;
     // Made without a protocol it gets nothing until it is bound: no frame of another interface slips in.
-    let packet = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
+    let packet = socket(
+        AddressFamily::Packet,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
     setsockopt(&packet, sockopt::RcvBufForce, &BUFFER)?;
     setsockopt(&packet, sockopt::ReceiveTimestampns, &true)?;
     // SAFETY: all zero is a valid sockaddr_ll.

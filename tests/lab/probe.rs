@@ -43,7 +43,11 @@ fn one(line: &str) -> Result<Value> {
         ["http", host, path] => http(host, path),
         ["udp", target, hex] => {
             let target: SocketAddr = target.parse()?;
-            let any: SocketAddr = if target.is_ipv4() { "0.0.0.0:0".parse()? } else { "[::]:0".parse()? };
+            let any: SocketAddr = if target.is_ipv4() {
+                "0.0.0.0:0".parse()?
+            } else {
+                "[::]:0".parse()?
+            };
             let sent = UdpSocket::bind(any)?.send_to(&bytes(hex)?, target)?;
             Ok(json!(sent))
         }
@@ -95,7 +99,10 @@ fn identity() -> Result<Value> {
 
 /// By glibc in a fresh process, which remembers nothing of earlier look-ups.
 fn lookup(name: &str) -> Result<Value> {
-    let out = Command::new("getent").args(["ahosts", name]).stdin(Stdio::null()).output()?;
+    let out = Command::new("getent")
+        .args(["ahosts", name])
+        .stdin(Stdio::null())
+        .output()?;
     ensure!(out.status.success(), "not found");
     let mut addresses: Vec<String> = String::from_utf8(out.stdout)?
         .lines()
@@ -126,7 +133,9 @@ fn http(host: &str, path: &str) -> Result<Value> {
 
 fn bytes(hex: &str) -> Result<Vec<u8>> {
     ensure!(hex.is_ascii(), "not hexadecimal");
-    (0..hex.len() / 2).map(|at| Ok(u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16)?)).collect()
+    (0..hex.len() / 2)
+        .map(|at| Ok(u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16)?))
+        .collect()
 }
 
 /// A probe that runs in a world, and can be asked.
@@ -143,7 +152,13 @@ impl Probe {
     /// # Errors
     /// It cannot be started.
     pub fn inside(world: &World, person: &Person, tunnel: &str) -> Result<Self> {
-        Self::start(world, person, &["lonewire", "run", "-t", tunnel, "--", ROLES, "role", "probe"])
+        Self::start(
+            world,
+            person,
+            &[
+                "lonewire", "run", "-t", tunnel, "--", ROLES, "role", "probe",
+            ],
+        )
     }
 
     /// Starts one as a person beside all tunnels.
@@ -158,7 +173,11 @@ impl Probe {
         let mut running = world.spawn_as(person, line)?;
         let stdin = running.waiter.stdin.take().context("no standard input")?;
         let stdout = BufReader::new(running.waiter.stdout.take().context("no standard output")?);
-        Ok(Self { running, stdin, stdout })
+        Ok(Self {
+            running,
+            stdin,
+            stdout,
+        })
     }
 
     /// Asks; the answer of what worked.
@@ -179,7 +198,13 @@ impl Probe {
         let answer: Value = serde_json::from_str(&answer)?;
         match answer.get("ok") {
             Some(value) => Ok(value.clone()),
-            None => bail!("{}", answer.get("error").and_then(Value::as_str).unwrap_or("no answer")),
+            None => bail!(
+                "{}",
+                answer
+                    .get("error")
+                    .and_then(Value::as_str)
+                    .unwrap_or("no answer")
+            ),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Lonewire's own programs: where they were built, and starting, killing and restarting them in a world.
 
-use std::{path::{Path, PathBuf}, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::{
@@ -55,7 +58,10 @@ impl Program {
 
 /// The project's folder.
 pub fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("/"))
+        .to_owned()
 }
 
 /// The target folder that this program was built into.
@@ -91,7 +97,9 @@ pub(crate) fn roles() -> Result<PathBuf> {
 /// # Errors
 /// This program is in no target folder.
 pub fn folder(release: bool) -> Result<PathBuf> {
-    Ok(target()?.join("programs").join(if release { "release" } else { "debug" }))
+    Ok(target()?
+        .join("programs")
+        .join(if release { "release" } else { "debug" }))
 }
 
 /// The folder with the programs to run.
@@ -103,8 +111,17 @@ pub(crate) fn built() -> Result<PathBuf> {
         Some(path) => path.into(),
         None => folder(false)?,
     };
-    for name in ["lonewire", "lonewire-helper", "lonewire-warden", "lonewire-wireguard"] {
-        ensure!(is_file(&folder.join(name)), "{name} is not in {}: cargo xtask build", folder.display());
+    for name in [
+        "lonewire",
+        "lonewire-helper",
+        "lonewire-warden",
+        "lonewire-wireguard",
+    ] {
+        ensure!(
+            is_file(&folder.join(name)),
+            "{name} is not in {}: cargo xtask build",
+            folder.display()
+        );
     }
     Ok(folder)
 }
@@ -131,7 +148,9 @@ impl World {
                 Err(error) => return Err(error.into()),
             }
         }
-        until(READY, "the end of a process", || Ok(pids.iter().all(|pid| is_gone(*pid))))
+        until(READY, "the end of a process", || {
+            Ok(pids.iter().all(|pid| is_gone(*pid)))
+        })
     }
 
     /// Ends a program's service where it runs, starts it, and waits until it serves.
@@ -157,7 +176,11 @@ impl World {
                     Some(Sabotage::WrongUid | Sabotage::KeptCapability) => {
                         let hidden = "/run/lab/warden.sock";
                         self.role(name, "host", &["activate", hidden, &unit])?;
-                        let how = if self.spec.sabotage == Some(Sabotage::WrongUid) { "wrong-uid" } else { "kept-capability" };
+                        let how = if self.spec.sabotage == Some(Sabotage::WrongUid) {
+                            "wrong-uid"
+                        } else {
+                            "kept-capability"
+                        };
                         self.role("meddle", "host", &["meddle", how, public, hidden])
                     }
                     _ => self.role(name, "host", &["activate", public, &unit]),
@@ -173,15 +196,25 @@ impl World {
                 self.role(name, "host", &line)
             }
             Program::Polkit => {
-                let daemon = ["/usr/lib/polkit-1/polkitd", "/usr/libexec/polkitd", "/usr/libexec/polkit-1/polkitd"]
-                    .into_iter()
-                    .find(|path| is_file(Path::new(path)))
-                    .context("no polkitd: cargo xtask setup")?;
+                let daemon = [
+                    "/usr/lib/polkit-1/polkitd",
+                    "/usr/libexec/polkitd",
+                    "/usr/libexec/polkit-1/polkitd",
+                ]
+                .into_iter()
+                .find(|path| is_file(Path::new(path)))
+                .context("no polkitd: cargo xtask setup")?;
                 let command = self.command("host", None, &[daemon, "--no-debug"])?;
                 self.serve(name, command, "org.freedesktop.PolicyKit1")
             }
             Program::Bus => {
-                let line = ["dbus-daemon", "--config-file=/usr/share/dbus-1/system.conf", "--nofork", "--nopidfile", "--nosyslog"];
+                let line = [
+                    "dbus-daemon",
+                    "--config-file=/usr/share/dbus-1/system.conf",
+                    "--nofork",
+                    "--nopidfile",
+                    "--nosyslog",
+                ];
                 let command = self.command("host", None, &line)?;
                 self.keep(name, command)?;
                 until(READY, "the bus", || Ok(bus::connect(self).is_ok()))
@@ -208,7 +241,9 @@ impl World {
 /// A zombie counts as gone: nothing of it acts any more.
 fn is_gone(pid: i32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])),
+        Ok(stat) => stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])),
         Err(_) => true,
     }
 }

@@ -60,10 +60,22 @@ impl Role {
                 Ok(())
             }
             Self::Capture { interface, file } => capture::record(&interface, &file),
-            Self::Dns { listen, log, records } => server::dns::serve(listen, &records, &log),
+            Self::Dns {
+                listen,
+                log,
+                records,
+            } => server::dns::serve(listen, &records, &log),
             Self::Web { log, listen } => server::web::serve(&listen, &log),
-            Self::Sandbox { unit, connection, command } => sandbox::run(&unit, connection, &command),
-            Self::Activate { socket, unit, command } => sandbox::activate(&socket, &unit, &command),
+            Self::Sandbox {
+                unit,
+                connection,
+                command,
+            } => sandbox::run(&unit, connection, &command),
+            Self::Activate {
+                socket,
+                unit,
+                command,
+            } => sandbox::activate(&socket, &unit, &command),
             Self::Probe => probe::serve(),
             Self::Fakes { log } => fakes::serve(&log),
         }

@@ -3,7 +3,10 @@
 
 use std::{
     fs,
-    os::{fd::AsFd as _, unix::{fs::DirBuilderExt as _, net::UnixListener, process::CommandExt as _}},
+    os::{
+        fd::AsFd as _,
+        unix::{fs::DirBuilderExt as _, net::UnixListener, process::CommandExt as _},
+    },
     path::Path,
     process::{Command, Stdio},
 };
@@ -12,7 +15,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
-    sys::{resource::{Resource, setrlimit}, stat::{Mode, umask}},
+    sys::{
+        resource::{Resource, setrlimit},
+        stat::{Mode, umask},
+    },
     unistd::{User, setgroups, setresgid, setresuid},
 };
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
@@ -34,7 +40,11 @@ pub fn run(path: &Path, connection: bool, command: &[String]) -> Result<()> {
     };
     ensure!(!program.is_empty(), "no program");
     let mut command = Command::new(program.remove(0));
-    command.args(program).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin").env("LANG", "C.UTF-8");
+    command
+        .args(program)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
+        .env("LANG", "C.UTF-8");
     if let Some(level) = std::env::var_os("RUST_LOG") {
         command.env("RUST_LOG", level);
     }
@@ -80,7 +90,10 @@ fn hand_over(command: &mut Command) -> Result<()> {
 }
 
 fn limits(unit: &Unit) -> Result<()> {
-    for (key, resource) in [("LimitCORE", Resource::RLIMIT_CORE), ("LimitNOFILE", Resource::RLIMIT_NOFILE)] {
+    for (key, resource) in [
+        ("LimitCORE", Resource::RLIMIT_CORE),
+        ("LimitNOFILE", Resource::RLIMIT_NOFILE),
+    ] {
         if let Some(value) = unit.value(key) {
             let value = value.parse().with_context(|| key.to_owned())?;
             setrlimit(resource, value, value)?;
@@ -132,25 +145,49 @@ fn mounts(unit: &Unit) -> Result<()> {
     // What is pinned later outside is seen here; what is mounted here is seen nowhere else.
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)?;
     for path in &writable {
-        mount(Some(path), path, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)?;
+        mount(
+            Some(path),
+            path,
+            NONE,
+            MsFlags::MS_BIND | MsFlags::MS_REC,
+            NONE,
+        )?;
     }
     if unit.is_on("PrivateDevices") {
         devices()?;
     }
     if unit.is_on("PrivateTmp") {
         for path in ["/tmp", "/var/tmp"] {
-            mount(Some("tmp"), path, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=1777"))?;
+            mount(
+                Some("tmp"),
+                path,
+                Some("tmpfs"),
+                MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+                Some("mode=1777"),
+            )?;
         }
         writable.extend(["/tmp".into(), "/var/tmp".into()]);
     }
     if unit.is_on("ProtectHome") {
         for path in ["/home", "/root", "/run/user"] {
-            mount(Some("home"), path, Some("tmpfs"), MsFlags::MS_RDONLY, Some("mode=0"))?;
+            mount(
+                Some("home"),
+                path,
+                Some("tmpfs"),
+                MsFlags::MS_RDONLY,
+                Some("mode=0"),
+            )?;
         }
     }
     if unit.value("ProcSubset").as_deref() == Some("pid") {
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(Some("proc"), "/proc", Some("proc"), flags, Some("hidepid=invisible,subset=pid"))?;
+        mount(
+            Some("proc"),
+            "/proc",
+            Some("proc"),
+            flags,
+            Some("hidepid=invisible,subset=pid"),
+        )?;
     }
     if unit.value("ProtectSystem").as_deref() == Some("strict") {
         read_only(&writable)?;
@@ -161,12 +198,30 @@ fn mounts(unit: &Unit) -> Result<()> {
 fn devices() -> Result<()> {
     let (kept, dev) = ("/mnt/dev", "/dev");
     fs::create_dir_all(kept)?;
-    mount(Some(dev), kept, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)?;
-    mount(Some("dev"), dev, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, Some("mode=0755"))?;
+    mount(
+        Some(dev),
+        kept,
+        NONE,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        NONE,
+    )?;
+    mount(
+        Some("dev"),
+        dev,
+        Some("tmpfs"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+        Some("mode=0755"),
+    )?;
     for name in ["null", "zero", "full", "random", "urandom", "tty"] {
         let target = format!("{dev}/{name}");
         fs::write(&target, "")?;
-        mount(Some(format!("{kept}/{name}").as_str()), target.as_str(), NONE, MsFlags::MS_BIND, NONE)?;
+        mount(
+            Some(format!("{kept}/{name}").as_str()),
+            target.as_str(),
+            NONE,
+            MsFlags::MS_BIND,
+            NONE,
+        )?;
     }
     umount2(kept, MntFlags::MNT_DETACH)?;
     Ok(())
@@ -177,10 +232,16 @@ fn read_only(writable: &[std::path::PathBuf]) -> Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
     for line in table.lines() {
         let mut fields = line.split(' ').skip(4);
-        let (Some(path), Some(options)) = (fields.next(), fields.next()) else { continue };
+        let (Some(path), Some(options)) = (fields.next(), fields.next()) else {
+            continue;
+        };
         let path = path.replace("\\040", " ");
         let below = |top: &str| Path::new(&path).starts_with(top);
-        if below("/proc") || below("/sys") || below("/dev") || writable.iter().any(|top| Path::new(&path).starts_with(top)) {
+        if below("/proc")
+            || below("/sys")
+            || below("/dev")
+            || writable.iter().any(|top| Path::new(&path).starts_with(top))
+        {
             continue;
         }
         let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
@@ -196,7 +257,10 @@ fn read_only(writable: &[std::path::PathBuf]) -> Result<()> {
         }
         match mount(NONE, path.as_str(), NONE, flags, NONE) {
             // Hidden below another mount, or one that cannot be written anyway (a pinned namespace).
-            Ok(()) | Err(nix::Error::ENOENT | nix::Error::EINVAL | nix::Error::ENOTDIR | nix::Error::EACCES) => {}
+            Ok(())
+            | Err(
+                nix::Error::ENOENT | nix::Error::EINVAL | nix::Error::ENOTDIR | nix::Error::EACCES,
+            ) => {}
             Err(error) => return Err(error).context(path),
         }
     }
@@ -222,7 +286,12 @@ pub fn activate(socket: &Path, unit: &Path, command: &[String]) -> Result<()> {
             instance.arg("--").args(command);
         }
         let child = instance.stdin(connection).stdout(Stdio::null()).spawn()?;
-        std::thread::spawn(move || drop({ let mut child = child; child.wait() }));
+        std::thread::spawn(move || {
+            drop({
+                let mut child = child;
+                child.wait()
+            })
+        });
     }
     Ok(())
 }

@@ -20,12 +20,24 @@ pub fn filters(unit: &Unit) -> Result<Vec<BpfProgram>> {
     if unit.is_on("MemoryDenyWriteExecute") {
         // mmap(PROT_WRITE|PROT_EXEC), mprotect(PROT_EXEC), shmat(SHM_EXEC).
         let both = (libc::PROT_WRITE | libc::PROT_EXEC) as u64;
-        all.push(denied(libc::EPERM, vec![
-            rule("mmap", &[masked(2, both, both)]),
-            rule("mprotect", &[masked(2, libc::PROT_EXEC as u64, libc::PROT_EXEC as u64)]),
-            rule("pkey_mprotect", &[masked(2, libc::PROT_EXEC as u64, libc::PROT_EXEC as u64)]),
-            rule("shmat", &[masked(2, libc::SHM_EXEC as u64, libc::SHM_EXEC as u64)]),
-        ])?);
+        all.push(denied(
+            libc::EPERM,
+            vec![
+                rule("mmap", &[masked(2, both, both)]),
+                rule(
+                    "mprotect",
+                    &[masked(2, libc::PROT_EXEC as u64, libc::PROT_EXEC as u64)],
+                ),
+                rule(
+                    "pkey_mprotect",
+                    &[masked(2, libc::PROT_EXEC as u64, libc::PROT_EXEC as u64)],
+                ),
+                rule(
+                    "shmat",
+                    &[masked(2, libc::SHM_EXEC as u64, libc::SHM_EXEC as u64)],
+                ),
+            ],
+        )?);
     }
     if let Some(families) = unit.value("RestrictAddressFamilies") {
         let others = families
@@ -36,13 +48,22 @@ pub fn filters(unit: &Unit) -> Result<Vec<BpfProgram>> {
     }
     if unit.is_on("RestrictRealtime") {
         let policies = [libc::SCHED_FIFO, libc::SCHED_RR];
-        let rules = policies.map(|policy| rule("sched_setscheduler", &[compare(1, "eq", policy as u64)]));
+        let rules =
+            policies.map(|policy| rule("sched_setscheduler", &[compare(1, "eq", policy as u64)]));
         all.push(denied(libc::EPERM, rules.to_vec())?);
     }
     if unit.is_on("RestrictSUIDSGID") {
         let mut rules = Vec::new();
         for bit in [u64::from(libc::S_ISUID), u64::from(libc::S_ISGID)] {
-            for (name, at) in [("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("mkdir", 1), ("mkdirat", 2), ("mknod", 1), ("mknodat", 2)] {
+            for (name, at) in [
+                ("chmod", 1),
+                ("fchmod", 1),
+                ("fchmodat", 2),
+                ("mkdir", 1),
+                ("mkdirat", 2),
+                ("mknod", 1),
+                ("mknodat", 2),
+            ] {
                 rules.push(rule(name, &[masked(at, bit, bit)]));
             }
         }
@@ -62,10 +83,16 @@ pub fn filters(unit: &Unit) -> Result<Vec<BpfProgram>> {
 fn allowed(lists: &[String], unit: &Unit) -> Result<BpfProgram> {
     let mut names = BTreeSet::new();
     for list in lists {
-        let (remove, words) = list.strip_prefix('~').map_or((false, list.as_str()), |rest| (true, rest));
+        let (remove, words) = list
+            .strip_prefix('~')
+            .map_or((false, list.as_str()), |rest| (true, rest));
         for word in words.split_whitespace() {
             for name in expand(word)? {
-                if remove { names.remove(&name) } else { names.insert(name) };
+                if remove {
+                    names.remove(&name)
+                } else {
+                    names.insert(name)
+                };
             }
         }
     }
@@ -77,8 +104,17 @@ fn allowed(lists: &[String], unit: &Unit) -> Result<BpfProgram> {
         Some(other) => bail!("SystemCallErrorNumber={other} is not known here"),
         None => json!("kill_process"),
     };
-    let rules = names.iter().filter(|name| exists(name)).map(|name| rule(name, &[])).collect::<Vec<_>>();
-    ensure!(rules.len() > 100, "only {} of {} calls are known", rules.len(), names.len());
+    let rules = names
+        .iter()
+        .filter(|name| exists(name))
+        .map(|name| rule(name, &[]))
+        .collect::<Vec<_>>();
+    ensure!(
+        rules.len() > 100,
+        "only {} of {} calls are known",
+        rules.len(),
+        names.len()
+    );
     compile(&action, &json!("allow"), &rules)
 }
 
@@ -87,10 +123,21 @@ fn expand(word: &str) -> Result<BTreeSet<String>> {
     if !word.starts_with('@') {
         return Ok([word.to_owned()].into());
     }
-    let out = Command::new("systemd-analyze").args(["--no-pager", "syscall-filter", word]).output().context("systemd-analyze")?;
-    ensure!(out.status.success(), "systemd-analyze syscall-filter {word}: {}", String::from_utf8_lossy(&out.stderr));
+    let out = Command::new("systemd-analyze")
+        .args(["--no-pager", "syscall-filter", word])
+        .output()
+        .context("systemd-analyze")?;
+    ensure!(
+        out.status.success(),
+        "systemd-analyze syscall-filter {word}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let mut names = BTreeSet::new();
-    for line in String::from_utf8(out.stdout)?.lines().skip(1).map(str::trim) {
+    for line in String::from_utf8(out.stdout)?
+        .lines()
+        .skip(1)
+        .map(str::trim)
+    {
         if line.starts_with('@') {
             names.extend(expand(line)?);
         } else if !line.is_empty() && !line.starts_with('#') {
@@ -111,7 +158,11 @@ fn namespaces(value: &str) -> Result<BpfProgram> {
         ("user", libc::CLONE_NEWUSER),
         ("uts", libc::CLONE_NEWUTS),
     ];
-    let listed: Vec<_> = if value == "yes" { Vec::new() } else { value.split_whitespace().collect() };
+    let listed: Vec<_> = if value == "yes" {
+        Vec::new()
+    } else {
+        value.split_whitespace().collect()
+    };
     let mut rules = Vec::new();
     for (name, flag) in kinds.iter().filter(|(name, _)| !listed.contains(name)) {
         let flag = u64::try_from(*flag).with_context(|| name.to_string())?;
@@ -135,7 +186,11 @@ fn family(name: &str) -> Result<i32> {
 }
 
 fn rule(call: &str, conditions: &[Value]) -> Value {
-    if conditions.is_empty() { json!({ "syscall": call }) } else { json!({ "syscall": call, "args": conditions }) }
+    if conditions.is_empty() {
+        json!({ "syscall": call })
+    } else {
+        json!({ "syscall": call, "args": conditions })
+    }
 }
 
 fn compare(index: u8, how: &str, value: u64) -> Value {
@@ -150,7 +205,11 @@ fn masked(index: u8, mask: u64, value: u64) -> Value {
 fn denied(errno: i32, rules: Vec<Value>) -> Result<BpfProgram> {
     let known: Vec<_> = rules
         .into_iter()
-        .filter(|rule| rule.get("syscall").and_then(Value::as_str).is_some_and(exists))
+        .filter(|rule| {
+            rule.get("syscall")
+                .and_then(Value::as_str)
+                .is_some_and(exists)
+        })
         .collect();
     compile(&json!("allow"), &json!({ "errno": errno }), &known)
 }

@@ -35,7 +35,11 @@ impl Unit {
 
     /// All values of a key that may stand several times.
     pub fn values(&self, key: &str) -> Vec<String> {
-        self.0.iter().filter(|(known, _)| known == key).map(|(_, value)| value.clone()).collect()
+        self.0
+            .iter()
+            .filter(|(known, _)| known == key)
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 
     /// The last value of a key.
@@ -44,6 +48,9 @@ impl Unit {
     }
 
     pub fn is_on(&self, key: &str) -> bool {
-        matches!(self.value(key).as_deref(), Some("yes" | "true" | "on" | "1"))
+        matches!(
+            self.value(key).as_deref(),
+            Some("yes" | "true" | "on" | "1")
+        )
     }
 }

@@ -17,7 +17,11 @@ pub const ALICE: Person = Person {
     name: "alice",
     uid: 61001,
     gid: 61001,
-    groups: &[("lab-plugdev", 61101), ("lab-audio", 61102), ("lab-wheel", 61103)],
+    groups: &[
+        ("lab-plugdev", 61101),
+        ("lab-audio", 61102),
+        ("lab-wheel", 61103),
+    ],
     home: "/home/alice",
     shell: "/bin/bash",
 };
@@ -27,7 +31,11 @@ pub const BOB: Person = Person {
     name: "bob",
     uid: 61002,
     gid: 61002,
-    groups: &[("lab-plugdev", 61101), ("lab-video", 61104), ("lab-games", 61105)],
+    groups: &[
+        ("lab-plugdev", 61101),
+        ("lab-video", 61104),
+        ("lab-games", 61105),
+    ],
     home: "/home/bob",
     shell: "/bin/sh",
 };

@@ -14,9 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
-    addr,
-    bus,
-    capture,
+    addr, bus, capture,
     init::{LAB, Order, ROLES},
     keys::Pair,
     marker::Marker,
@@ -40,7 +38,13 @@ impl Output {
     /// # Errors
     /// Its code is not 0: the text says what it wrote.
     pub fn ok(self) -> Result<Self> {
-        ensure!(self.code == 0, "exit code {}\n{}\n{}", self.code, self.stdout.trim(), self.stderr.trim());
+        ensure!(
+            self.code == 0,
+            "exit code {}\n{}\n{}",
+            self.code,
+            self.stdout.trim(),
+            self.stderr.trim()
+        );
         Ok(self)
     }
 }
@@ -58,7 +62,10 @@ impl Running {
     /// # Errors
     /// No such process any more.
     pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
-        Ok(nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), signal)?)
+        Ok(nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(self.pid),
+            signal,
+        )?)
     }
 
     /// Waits until it has ended.
@@ -107,7 +114,11 @@ impl World {
     /// Not root, or the machine lacks something: see `cargo xtask setup`.
     pub fn new(spec: Spec) -> Result<Self> {
         ensure!(nix::unistd::geteuid().is_root(), "worlds need root");
-        let programs = if spec.product { Some(programs::built()?) } else { None };
+        let programs = if spec.product {
+            Some(programs::built()?)
+        } else {
+            None
+        };
         let order = Order {
             spec: spec.clone(),
             roles: programs::roles()?,
@@ -115,7 +126,17 @@ impl World {
             programs,
         };
         let mut waiter = Command::new("unshare")
-            .args(["--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--kill-child", "--propagation", "private"])
+            .args([
+                "--mount",
+                "--pid",
+                "--fork",
+                "--uts",
+                "--ipc",
+                "--net",
+                "--kill-child",
+                "--propagation",
+                "private",
+            ])
             .arg(&order.roles)
             .args(["role", "init"])
             .env_clear()
@@ -129,7 +150,8 @@ impl World {
         writeln!(line, "{}", serde_json::to_string(&order)?)?;
         BufReader::new(waiter.stdout.take().context("no standard output")?).read_line(&mut said)?;
         ensure!(said == "ready\n", "the world was not made: {}", said.trim());
-        let init = only_child(i32::try_from(waiter.id())?)?.context("the world's first process is gone")?;
+        let init = only_child(i32::try_from(waiter.id())?)?
+            .context("the world's first process is gone")?;
         let mut world = Self {
             spec,
             init,
@@ -144,11 +166,17 @@ impl World {
     }
 
     fn start(&mut self) -> Result<()> {
-        self.run_in("host", &["sh", "-c", &net::script(&self.spec)])?.ok().context("networks")?;
+        self.run_in("host", &["sh", "-c", &net::script(&self.spec)])?
+            .ok()
+            .context("networks")?;
         for index in 0..self.spec.uplinks.len() {
             for network in ["host", "router"] {
                 let file = capture_file(network, index);
-                self.role(&format!("capture-{network}-{index}"), network, &["capture", &net::wire(index), &file])?;
+                self.role(
+                    &format!("capture-{network}-{index}"),
+                    network,
+                    &["capture", &net::wire(index), &file],
+                )?;
             }
         }
         self.internet()?;
@@ -169,7 +197,11 @@ impl World {
         let listen: Vec<String> = [addr::WEB_V4, addr::WEB_BY_HOST_V4]
             .iter()
             .map(|ip| SocketAddr::from((*ip, 80)).to_string())
-            .chain([addr::WEB_V6, addr::WEB_BY_HOST_V6].iter().map(|ip| SocketAddr::from((*ip, 80)).to_string()))
+            .chain(
+                [addr::WEB_V6, addr::WEB_BY_HOST_V6]
+                    .iter()
+                    .map(|ip| SocketAddr::from((*ip, 80)).to_string()),
+            )
             .collect();
         let mut arguments = vec!["web", "--log", &web];
         arguments.extend(listen.iter().map(String::as_str));
@@ -189,19 +221,27 @@ impl World {
         if self.spec.sabotage == Some(Sabotage::PlainForwarder) {
             self.role(&name, &name, &["forward", "--server", &name])?;
         } else {
-            self.command(&name, None, &["wireguard-go", "-f", &name]).and_then(|command| self.keep(&name, command))?;
+            self.command(&name, None, &["wireguard-go", "-f", &name])
+                .and_then(|command| self.keep(&name, command))?;
             let socket = self.path(&format!("/run/wireguard/{name}.sock"));
             until(READY, "wireguard-go", || Ok(socket.exists()))?;
             let port = addr::VPN_PORT.to_string();
-            let script = format!("umask 077; printf %s '{}' | wg set {name} listen-port {port} private-key /dev/stdin", keys.private);
-            self.run_in(&name, &["sh", "-c", &script])?.ok().context("wg set")?;
+            let script = format!(
+                "umask 077; printf %s '{}' | wg set {name} listen-port {port} private-key /dev/stdin",
+                keys.private
+            );
+            self.run_in(&name, &["sh", "-c", &script])?
+                .ok()
+                .context("wg set")?;
         }
         let script = format!(
             "ip addr add {}/24 dev {name}; ip addr add {}/64 dev {name} nodad; ip link set {name} mtu 1420 up",
             addr::INSIDE_SERVER_V4,
             addr::INSIDE_SERVER_V6
         );
-        self.run_in(&name, &["sh", "-ec", &script])?.ok().context("addresses inside")?;
+        self.run_in(&name, &["sh", "-ec", &script])?
+            .ok()
+            .context("addresses inside")?;
         let log = log_file(&format!("{name}-dns"));
         let records = records(addr::WEB_V4.into(), addr::WEB_V6.into());
         let listen = SocketAddr::from((addr::INSIDE_SERVER_V4, 53)).to_string();
@@ -210,8 +250,15 @@ impl World {
         self.role(&format!("{name}-dns"), &name, &arguments)?;
         let log = log_file(&format!("{name}-web"));
         let listen = SocketAddr::from((addr::INSIDE_SERVER_V4, 80)).to_string();
-        self.role(&format!("{name}-web"), &name, &["web", "--log", &log, &listen])?;
-        self.servers.push(Server { public: keys.public, clients: 0 });
+        self.role(
+            &format!("{name}-web"),
+            &name,
+            &["web", "--log", &log, &listen],
+        )?;
+        self.servers.push(Server {
+            public: keys.public,
+            clients: 0,
+        });
         Ok(())
     }
 
@@ -224,7 +271,11 @@ impl World {
         let log = self.path(&log_file(&format!("{name}.out")));
         until(READY, name, || {
             let text = fs::read_to_string(&log).unwrap_or_default();
-            if self.services.get_mut(name).is_some_and(|service| matches!(service.waiter.try_wait(), Ok(Some(_)))) {
+            if self
+                .services
+                .get_mut(name)
+                .is_some_and(|service| matches!(service.waiter.try_wait(), Ok(Some(_))))
+            {
                 bail!("{name} ended: {}", text.trim());
             }
             Ok(text.contains("listening"))
@@ -234,7 +285,11 @@ impl World {
     /// Starts a long-running program; what it writes goes to a log in the world.
     pub(crate) fn keep(&mut self, name: &str, mut command: Command) -> Result<()> {
         let log = File::create(self.path(&log_file(&format!("{name}.out"))))?;
-        let waiter = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let waiter = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
         let running = started(waiter)?;
         self.services.insert(name.into(), running);
         Ok(())
@@ -249,19 +304,50 @@ impl World {
     ///
     /// # Errors
     /// An empty `line`.
-    pub fn command(&self, network: &str, person: Option<&Person>, line: &[impl AsRef<OsStr>]) -> Result<Command> {
+    pub fn command(
+        &self,
+        network: &str,
+        person: Option<&Person>,
+        line: &[impl AsRef<OsStr>],
+    ) -> Result<Command> {
         let init = self.init.to_string();
         let mut command = Command::new("nsenter");
-        command.args(["--target", &init, "--mount", "--uts", "--ipc", "--pid", "--root", "--wd"]);
-        command.arg(format!("--net={}", self.path(&format!("/run/netns/{network}")).display()));
-        command.arg("--").env_clear().env("PATH", PATH).env("LANG", "C.UTF-8");
+        command.args([
+            "--target", &init, "--mount", "--uts", "--ipc", "--pid", "--root", "--wd",
+        ]);
+        command.arg(format!(
+            "--net={}",
+            self.path(&format!("/run/netns/{network}")).display()
+        ));
+        command
+            .arg("--")
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LANG", "C.UTF-8");
         if let Some(level) = std::env::var_os("RUST_LOG") {
             command.env("RUST_LOG", level);
         }
         if let Some(person) = person {
             let (uid, gid) = (person.uid.to_string(), person.gid.to_string());
-            command.args(["setpriv", "--reuid", &uid, "--regid", &gid, "--init-groups", "--inh-caps=-all", "--"]);
-            command.args(["env", "-C", if person.home.starts_with("/home") { person.home } else { "/" }]);
+            command.args([
+                "setpriv",
+                "--reuid",
+                &uid,
+                "--regid",
+                &gid,
+                "--init-groups",
+                "--inh-caps=-all",
+                "--",
+            ]);
+            command.args([
+                "env",
+                "-C",
+                if person.home.starts_with("/home") {
+                    person.home
+                } else {
+                    "/"
+                },
+            ]);
             command
                 .env("HOME", person.home)
                 .env("USER", person.name)
@@ -304,7 +390,10 @@ impl World {
     fn finish(&self, network: &str, person: Option<&Person>, line: &[&str]) -> Result<Output> {
         let mut whole = vec!["timeout", "-k", "1", "30"];
         whole.extend(line);
-        let out = self.command(network, person, &whole)?.stdin(Stdio::null()).output()?;
+        let out = self
+            .command(network, person, &whole)?
+            .stdin(Stdio::null())
+            .output()?;
         Ok(Output {
             code: out.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&out.stdout).into(),
@@ -318,7 +407,13 @@ impl World {
     /// It cannot be started.
     pub fn spawn_as(&self, person: &Person, line: &[&str]) -> Result<Running> {
         let mut command = self.command("host", Some(person), line)?;
-        started(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+        started(
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()?,
+        )
     }
 
     /// A new client of server `index`: the text of its configuration. The first one of a server has 10.66.0.2, and so on.
@@ -328,12 +423,23 @@ impl World {
     pub fn client(&mut self, index: usize) -> Result<String> {
         let keys = Pair::new()?;
         let server = self.servers.get_mut(index).context("no such server")?;
-        let (v4, v6) = (addr::client_v4(server.clients), addr::client_v6(server.clients));
+        let (v4, v6) = (
+            addr::client_v4(server.clients),
+            addr::client_v6(server.clients),
+        );
         server.clients += 1;
         let public = server.public.clone();
         if self.spec.sabotage != Some(Sabotage::PlainForwarder) {
             let name = net::server(index);
-            let line = ["wg", "set", &name, "peer", &keys.public, "allowed-ips", &format!("{v4}/32,{v6}/128")];
+            let line = [
+                "wg",
+                "set",
+                &name,
+                "peer",
+                &keys.public,
+                "allowed-ips",
+                &format!("{v4}/32,{v6}/128"),
+            ];
             self.run_in(&name, &line)?.ok().context("a peer")?;
         }
         Ok(format!(
@@ -356,7 +462,9 @@ impl World {
         fs::write(&file, text)?;
         std::os::unix::fs::chown(&file, Some(person.uid), Some(person.gid))?;
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        self.cli(person, &["import", &path, "--name", label])?.ok().context("lonewire import")?;
+        self.cli(person, &["import", &path, "--name", label])?
+            .ok()
+            .context("lonewire import")?;
         Ok(())
     }
 
@@ -366,7 +474,10 @@ impl World {
     /// nft fails.
     pub fn set_silent(&self, index: usize, silent: bool) -> Result<()> {
         let script = if silent {
-            format!("add table inet silent; add chain inet silent in {{ type filter hook input priority 0; }}; add rule inet silent in udp dport {} drop", addr::VPN_PORT)
+            format!(
+                "add table inet silent; add chain inet silent in {{ type filter hook input priority 0; }}; add rule inet silent in udp dport {} drop",
+                addr::VPN_PORT
+            )
         } else {
             "delete table inet silent".into()
         };
@@ -398,13 +509,21 @@ impl World {
     pub fn control(&mut self) -> Result<()> {
         let marker = Marker::new()?;
         self.controls.push(marker.hex().into_bytes());
-        // To the web server's echo, by bash itself: no program beside it is needed.
-        let script = format!("printf %s {} > /dev/udp/{}/80", marker.hex(), self.spec.web());
-        self.run_in("host", &["bash", "-c", &script])?.ok().context("send a control")?;
+        // To a socket that does not answer, by bash itself: no program beside it is needed.
+        let script = format!(
+            "printf %s {} > /dev/udp/{}/9",
+            marker.hex(),
+            self.spec.web()
+        );
+        self.run_in("host", &["bash", "-c", &script])?
+            .ok()
+            .context("send a control")?;
         let seen = memchr::memmem::Finder::new(marker.hex().as_bytes()).into_owned();
         for network in ["host", "router"] {
             let file = self.path(&capture_file(network, 0));
-            until(READY, "the control in a capture", || Ok(seen.find(&fs::read(&file)?).is_some()))?;
+            until(READY, "the control in a capture", || {
+                Ok(seen.find(&fs::read(&file)?).is_some())
+            })?;
         }
         Ok(())
     }
@@ -420,7 +539,11 @@ impl World {
         for index in 0..self.spec.uplinks.len() {
             for network in ["host", "router"] {
                 let frames = capture::read(&self.path(&capture_file(network, index)))?;
-                oracle.judge(&format!("uplink {index} at the {network}"), &frames, &mut report);
+                oracle.judge(
+                    &format!("uplink {index} at the {network}"),
+                    &frames,
+                    &mut report,
+                );
             }
         }
         Ok(report)
@@ -430,13 +553,21 @@ impl World {
     pub fn oracle(&self, markers: &[Marker]) -> Oracle {
         let (mut host, mut routers): (Vec<IpAddr>, Vec<IpAddr>) = (Vec::new(), Vec::new());
         for index in 0..self.spec.uplinks.len() {
-            host.extend([IpAddr::from(addr::host_v4(index)), addr::host_v6(index).into()]);
-            routers.extend([IpAddr::from(addr::router_v4(index)), addr::router_v6(index).into()]);
+            host.extend([
+                IpAddr::from(addr::host_v4(index)),
+                addr::host_v6(index).into(),
+            ]);
+            routers.extend([
+                IpAddr::from(addr::router_v4(index)),
+                addr::router_v6(index).into(),
+            ]);
         }
         Oracle {
             host,
             routers,
-            endpoints: (0..self.spec.servers).map(|index| self.spec.endpoint(index)).collect(),
+            endpoints: (0..self.spec.servers)
+                .map(|index| self.spec.endpoint(index))
+                .collect(),
             markers: markers.to_vec(),
             controls: self.controls.clone(),
         }
@@ -456,9 +587,12 @@ impl World {
         let short = program.get(..15).unwrap_or(program);
         let mut pids = Vec::new();
         for entry in fs::read_dir("/proc")? {
-            let Ok(pid) = entry?.file_name().to_string_lossy().parse() else { continue };
+            let Ok(pid) = entry?.file_name().to_string_lossy().parse() else {
+                continue;
+            };
             let same = fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|link| link == own);
-            let named = fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == short);
+            let named = fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|name| name.trim_end() == short);
             if same && named {
                 pids.push(pid);
             }
@@ -472,7 +606,10 @@ impl World {
     /// It cannot be started.
     pub fn shell(&self) -> Result<()> {
         let mut command = self.command("host", None, &["bash", "-i"])?;
-        command.env("TERM", std::env::var_os("TERM").unwrap_or_default()).env("PS1", "world \\w# ").env("HOME", "/root");
+        command
+            .env("TERM", std::env::var_os("TERM").unwrap_or_default())
+            .env("PS1", "world \\w# ")
+            .env("HOME", "/root");
         command.status()?;
         Ok(())
     }
@@ -482,7 +619,9 @@ impl Drop for World {
     /// Ends everything in it, and waits for the end.
     fn drop(&mut self) {
         drop(self.line.take());
-        let _ = until(READY, "the end of the world", || Ok(self.waiter.try_wait()?.is_some()));
+        let _ = until(READY, "the end of the world", || {
+            Ok(self.waiter.try_wait()?.is_some())
+        });
         for service in self.services.values_mut() {
             let _ = service.waiter.wait();
         }
@@ -502,7 +641,10 @@ fn capture_file(network: &str, index: usize) -> String {
 
 /// What both DNS servers know; each has its own address for the names, so that an address tells who answered.
 fn records(v4: IpAddr, v6: IpAddr) -> Vec<String> {
-    ["whoami.demo", "*.probe.demo"].iter().flat_map(|name| [format!("{name}={v4}"), format!("{name}={v6}")]).collect()
+    ["whoami.demo", "*.probe.demo"]
+        .iter()
+        .flat_map(|name| [format!("{name}={v4}"), format!("{name}={v6}")])
+        .collect()
 }
 
 /// The one process that nsenter or unshare has made.
@@ -519,7 +661,10 @@ fn started(mut waiter: Child) -> Result<Running> {
         // One that has ended already has none: its pid is of no use then.
         Ok(pid.is_some() || waiter.try_wait()?.is_some())
     })?;
-    Ok(Running { waiter, pid: pid.unwrap_or(-1) })
+    Ok(Running {
+        waiter,
+        pid: pid.unwrap_or(-1),
+    })
 }
 
 /// Asks again every 5 ms until it is so.
@@ -532,7 +677,11 @@ pub fn until(limit: Duration, what: &str, mut check: impl FnMut() -> Result<bool
         if check().with_context(|| format!("waiting for {what}"))? {
             return Ok(());
         }
-        ensure!(Instant::now() < end, "waited {} s for {what}", limit.as_secs());
+        ensure!(
+            Instant::now() < end,
+            "waited {} s for {what}",
+            limit.as_secs()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }

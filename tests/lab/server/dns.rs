@@ -23,7 +23,10 @@ impl std::str::FromStr for Record {
 
     fn from_str(text: &str) -> Result<Self> {
         let (name, address) = text.split_once('=').context("not NAME=ADDRESS")?;
-        Ok(Self { name: name.to_ascii_lowercase(), address: address.parse()? })
+        Ok(Self {
+            name: name.to_ascii_lowercase(),
+            address: address.parse()?,
+        })
     }
 }
 
@@ -45,8 +48,13 @@ pub fn serve(listen: SocketAddr, records: &[Record], log: &Path) -> Result<()> {
         });
         let mut buffer = [0; 1500];
         loop {
-            let Ok((length, peer)) = udp.recv_from(&mut buffer) else { continue };
-            if let Some(reply) = buffer.get(..length).and_then(|query| answer(query, records, peer, &log)) {
+            let Ok((length, peer)) = udp.recv_from(&mut buffer) else {
+                continue;
+            };
+            if let Some(reply) = buffer
+                .get(..length)
+                .and_then(|query| answer(query, records, peer, &log))
+            {
                 let _ = udp.send_to(&reply, peer);
             }
         }
@@ -81,14 +89,19 @@ fn answer(query: &[u8], records: &[Record], peer: SocketAddr, log: &Log) -> Opti
         if !name.is_empty() {
             name.push('.');
         }
-        name.push_str(&String::from_utf8_lossy(query.get(at + 1..at + 1 + length)?));
+        name.push_str(&String::from_utf8_lossy(
+            query.get(at + 1..at + 1 + length)?,
+        ));
         at += 1 + length;
     }
     let end = at + 5;
     let kind = u16::from_be_bytes(query.get(at + 1..at + 3)?.try_into().ok()?);
     let name = name.to_ascii_lowercase();
     log.add(peer, &name).ok()?;
-    let known: Vec<_> = records.iter().filter(|record| matches(&record.name, &name)).collect();
+    let known: Vec<_> = records
+        .iter()
+        .filter(|record| matches(&record.name, &name))
+        .collect();
     let addresses: Vec<Vec<u8>> = known
         .iter()
         .filter_map(|record| match (record.address, kind) {
@@ -100,7 +113,18 @@ fn answer(query: &[u8], records: &[Record], peer: SocketAddr, log: &Log) -> Opti
     // Response, authoritative, recursion desired as asked and available; 3: no such name.
     let code = if known.is_empty() { 3 } else { 0 };
     let mut reply = query.get(..2)?.to_vec();
-    reply.extend([0x84 | flags & 1, 0x80 | code, 0, 1, 0, u8::try_from(addresses.len()).ok()?, 0, 0, 0, 0]);
+    reply.extend([
+        0x84 | flags & 1,
+        0x80 | code,
+        0,
+        1,
+        0,
+        u8::try_from(addresses.len()).ok()?,
+        0,
+        0,
+        0,
+        0,
+    ]);
     reply.extend(query.get(12..end)?);
     for address in addresses {
         // The question's name again, its type, IN, no caching.

@@ -38,7 +38,10 @@ impl Log {
     /// # Errors
     /// The file cannot be written.
     pub fn add(&self, peer: SocketAddr, what: &str) -> Result<()> {
-        let mut line = serde_json::to_string(&Asked { peer, what: what.into() })?;
+        let mut line = serde_json::to_string(&Asked {
+            peer,
+            what: what.into(),
+        })?;
         line.push('\n');
         let mut file = self.0.lock().ok().context("another thread died")?;
         Ok(file.write_all(line.as_bytes())?)

@@ -1,4 +1,5 @@
-//! A small web server: says which address it saw; `/stream` sends for ever. Beside it, on the same port, a UDP echo.
+//! A small web server: says which address it saw; `/stream` sends for ever. Beside it a UDP echo on the same port, and on port 9 a UDP
+//! socket that takes and never answers.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -33,6 +34,10 @@ pub fn serve(listen: &[SocketAddr], log: &Path) -> Result<()> {
         }));
         let log = Arc::clone(&log);
         threads.push(thread::spawn(move || echo(&udp, &log)));
+        let discard = UdpSocket::bind((address.ip(), 9)).context("bind UDP port 9")?;
+        threads.push(thread::spawn(
+            move || while discard.recv(&mut [0; 1500]).is_ok() {},
+        ));
     }
     println!("listening");
     for thread in threads {
@@ -44,9 +49,15 @@ pub fn serve(listen: &[SocketAddr], log: &Path) -> Result<()> {
 fn echo(udp: &UdpSocket, log: &Log) {
     let mut buffer = vec![0; 65536];
     loop {
-        let Ok((length, peer)) = udp.recv_from(&mut buffer) else { continue };
+        let Ok((length, peer)) = udp.recv_from(&mut buffer) else {
+            continue;
+        };
         let bytes = buffer.get(..length).unwrap_or_default();
-        let text: String = bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+        let text: String = bytes
+            .iter()
+            .take(32)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         if log.add(peer, &format!("udp {text}")).is_ok() {
             let _ = udp.send_to(bytes, peer);
         }
