@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What has been read so far of a section, with the places that later checks tell; and peers put together from their sections.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -23,6 +23,40 @@ pub(super) fn good<T>(once: Once<T>) -> Option<T> {
     once.and_then(|(_, value)| value)
 }
 
+/// A list in which nothing is twice, in the order of the text. Looking up is quick: a hostile text may hold thousands.
+pub(super) struct Unique<T> {
+    items: Vec<T>,
+    seen: BTreeSet<T>,
+}
+
+impl<T> Default for Unique<T> {
+    fn default() -> Self {
+        Self {
+            items: vec![],
+            seen: BTreeSet::new(),
+        }
+    }
+}
+
+impl<T: Ord + Clone> Unique<T> {
+    /// Adds what is new. `false` if that is one more than `most`.
+    pub fn add(&mut self, item: T, most: usize) -> bool {
+        if self.seen.contains(&item) {
+            return true;
+        }
+        if self.items.len() >= most {
+            return false;
+        }
+        self.seen.insert(item.clone());
+        self.items.push(item);
+        true
+    }
+
+    pub fn into_vec(self) -> Vec<T> {
+        self.items
+    }
+}
+
 #[derive(Default)]
 pub(super) struct InterfaceDraft {
     /// Of the first section.
@@ -30,9 +64,9 @@ pub(super) struct InterfaceDraft {
     pub private_key: Once<Key>,
     pub listen_port: Once<Option<u16>>,
     pub mtu: Once<u16>,
-    pub addresses: Vec<IpNet>,
-    pub dns: Vec<IpAddr>,
-    pub search: Vec<String>,
+    pub addresses: Unique<IpNet>,
+    pub dns: Unique<IpAddr>,
+    pub search: Unique<String>,
 }
 
 #[derive(Default)]
@@ -42,7 +76,7 @@ pub(super) struct PeerDraft {
     pub preshared_key: Once<Key>,
     pub endpoint: Once<Endpoint>,
     pub keepalive: Once<u16>,
-    pub allowed_ips: Vec<IpNet>,
+    pub allowed_ips: Unique<IpNet>,
 }
 
 /// Of two sections with one public key the later adds to the earlier; what both say must be the same.
@@ -50,7 +84,7 @@ pub(super) fn merge(
     drafts: Vec<PeerDraft>,
     mut refuse: impl FnMut(Place, Option<&str>, Reason),
 ) -> Vec<Peer> {
-    let mut peers: Vec<Peer> = vec![];
+    let mut peers: Vec<(Peer, Unique<IpNet>)> = vec![];
     for draft in drafts {
         let Some((_, public_key)) = draft.public_key else {
             refuse(draft.place, None, Reason::MissingPublicKey);
@@ -59,14 +93,18 @@ pub(super) fn merge(
         let Some(public_key) = public_key else {
             continue;
         };
-        let Some(peer) = peers.iter_mut().find(|peer| peer.public_key == public_key) else {
-            peers.push(Peer {
+        let Some((peer, ranges)) = peers
+            .iter_mut()
+            .find(|(peer, _)| peer.public_key == public_key)
+        else {
+            let peer = Peer {
                 public_key,
                 preshared_key: good(draft.preshared_key),
                 endpoint: good(draft.endpoint),
-                allowed_ips: draft.allowed_ips,
+                allowed_ips: vec![],
                 keepalive: good(draft.keepalive),
-            });
+            };
+            peers.push((peer, draft.allowed_ips));
             continue;
         };
         let conflicts = [
@@ -74,20 +112,25 @@ pub(super) fn merge(
             add(&mut peer.endpoint, draft.endpoint).map(|place| (place, "Endpoint")),
             add(&mut peer.keepalive, draft.keepalive).map(|place| (place, "PersistentKeepalive")),
         ];
-        for range in draft.allowed_ips {
-            if !peer.allowed_ips.contains(&range) {
-                peer.allowed_ips.push(range);
-            }
-        }
-        let too_many = peer.allowed_ips.len() > MAX_ALLOWED_IPS;
         for (place, key) in conflicts.into_iter().flatten() {
             refuse(place, Some(key), Reason::DuplicateKey);
         }
-        if too_many {
+        let all_fit = draft
+            .allowed_ips
+            .into_vec()
+            .into_iter()
+            .all(|range| ranges.add(range, MAX_ALLOWED_IPS));
+        if !all_fit {
             refuse(draft.place, None, Reason::TooManyAllowedIps);
         }
     }
     peers
+        .into_iter()
+        .map(|(peer, ranges)| Peer {
+            allowed_ips: ranges.into_vec(),
+            ..peer
+        })
+        .collect()
 }
 
 /// Sets what is not set yet. Answers with the place of a value that contradicts.

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One setting's value into its place in a draft, or a refusal that says where. What could be a key is never told.
 
-use std::net::IpAddr;
-
 use super::{
-    Key, MAX_DNS, ParseError, Reason,
+    Key, MAX_ERRORS, ParseError, Reason,
     draft::{Once, Place},
     error,
     line::Piece,
@@ -91,46 +89,26 @@ impl Item<'_> {
         *slot = Some((place, value));
     }
 
-    /// Adds what is not there yet; too many are told once.
-    pub fn list<T: PartialEq>(
+    /// Hands over each item until `add` says that there are too many.
+    pub fn list<T>(
         &mut self,
-        list: &mut Vec<T>,
         is_separator: impl Fn(char) -> bool,
         read: impl Fn(&str) -> Result<T, Reason>,
-        most: usize,
+        mut add: impl FnMut(T) -> bool,
         too_many: Reason,
     ) {
         for piece in self.value.split(is_separator) {
-            let place = self.place(piece);
+            if self.errors.len() >= MAX_ERRORS {
+                return;
+            }
             match read(piece.text) {
-                Ok(value) if list.contains(&value) => {}
-                Ok(_) if list.len() == most => return self.refuse(place, None, too_many),
-                Ok(value) => list.push(value),
-                Err(reason) => self.refuse(place, error::shown(piece.text), reason),
+                Ok(value) => {
+                    if !add(value) {
+                        return self.refuse(self.place(piece), None, too_many);
+                    }
+                }
+                Err(reason) => self.refuse(self.place(piece), error::shown(piece.text), reason),
             }
-        }
-    }
-
-    pub fn dns(&mut self, servers: &mut Vec<IpAddr>, search: &mut Vec<String>) {
-        let mut found = vec![];
-        self.list(
-            &mut found,
-            is_comma_or_blank,
-            value::dns,
-            2 * MAX_DNS,
-            Reason::TooManyDns,
-        );
-        for entry in found {
-            match entry {
-                value::Dns::Server(server) if !servers.contains(&server) => servers.push(server),
-                value::Dns::Search(domain) if !search.contains(&domain) => search.push(domain),
-                _ => {}
-            }
-        }
-        if servers.len() > MAX_DNS || search.len() > MAX_DNS {
-            servers.truncate(MAX_DNS);
-            search.truncate(MAX_DNS);
-            self.refuse(self.place(self.value), None, Reason::TooManyDns);
         }
     }
 }

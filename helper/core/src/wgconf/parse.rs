@@ -3,14 +3,15 @@
 //! the text into a [`Secret`](crate::secret::Secret) and nowhere else.
 
 use super::{
-    Config, Ignored, Interface, Keys, MAX_ADDRESSES, MAX_ALLOWED_IPS, MAX_BYTES, MAX_ERRORS,
-    MAX_PEERS, ParseError, Parsed, Reason,
+    Config, Ignored, Interface, Keys, MAX_ADDRESSES, MAX_ALLOWED_IPS, MAX_BYTES, MAX_DNS,
+    MAX_ERRORS, MAX_PEERS, ParseError, Parsed, Reason,
     draft::{self, InterfaceDraft, PeerDraft, Place, good},
     error,
     item::{Item, is_comma_or_blank},
     line::{self, Line, Piece},
     setting::{self, Section, Setting},
-    value, write,
+    value::{self, Dns},
+    write,
 };
 
 /// Reads a configuration that may replace a stored one: keys may be `(unchanged)`.
@@ -218,25 +219,31 @@ impl Reader {
             (Setting::ListenPort, _) => item.once(&mut interface.listen_port, value::listen_port),
             (Setting::Mtu, _) => item.once(&mut interface.mtu, value::mtu),
             (Setting::Address, _) => {
+                let add = |address| interface.addresses.add(address, MAX_ADDRESSES);
                 item.list(
-                    &mut interface.addresses,
                     is_comma_or_blank,
                     value::address,
-                    MAX_ADDRESSES,
+                    add,
                     Reason::TooManyAddresses,
                 );
             }
-            (Setting::Dns, _) => item.dns(&mut interface.dns, &mut interface.search),
+            (Setting::Dns, _) => {
+                let add = |dns| match dns {
+                    Dns::Server(server) => interface.dns.add(server, MAX_DNS),
+                    Dns::Search(domain) => interface.search.add(domain, MAX_DNS),
+                };
+                item.list(is_comma_or_blank, value::dns, add, Reason::TooManyDns);
+            }
             (Setting::PublicKey, Some(peer)) => item.public(&mut peer.public_key),
             (Setting::PresharedKey, Some(peer)) => item.secret(&mut peer.preshared_key),
             (Setting::Endpoint, Some(peer)) => item.once(&mut peer.endpoint, value::endpoint),
             (Setting::Keepalive, Some(peer)) => item.once(&mut peer.keepalive, value::keepalive),
             (Setting::AllowedIps, Some(peer)) => {
+                let add = |range| peer.allowed_ips.add(range, MAX_ALLOWED_IPS);
                 item.list(
-                    &mut peer.allowed_ips,
                     |c| c == ',',
                     value::address_range,
-                    MAX_ALLOWED_IPS,
+                    add,
                     Reason::TooManyAllowedIps,
                 );
             }
@@ -266,9 +273,9 @@ impl Reader {
             interface: Interface {
                 private_key,
                 listen_port: good(interface.listen_port).flatten(),
-                addresses: interface.addresses,
-                dns: interface.dns,
-                search: interface.search,
+                addresses: interface.addresses.into_vec(),
+                dns: interface.dns.into_vec(),
+                search: interface.search.into_vec(),
                 mtu: mtu.and_then(|(_, value)| value),
             },
             peers,

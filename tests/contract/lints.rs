@@ -1,0 +1,213 @@
+//! Rules about the source text that no lint knows: where `unsafe` may be, licences, what must not be named.
+
+use anyhow::Result;
+
+use super::repo;
+
+/// The only places with `unsafe` (ARCHITECTURE §3, SECURITY T27).
+const UNSAFE: &[&str] = &["helper/src/sys/", "helper/warden/"];
+
+/// Code of a file, line by line: what is left without comments and the contents of plain strings.
+fn code(text: &str) -> Vec<(usize, String)> {
+    let strip = |line: &str| {
+        let (mut code, mut quoted, mut escaped) = (String::new(), false, false);
+        for (at, c) in line.char_indices() {
+            if !quoted && line[at..].starts_with("//") {
+                break;
+            }
+            match c {
+                '"' if !escaped => quoted = !quoted,
+                _ if !quoted => code.push(c),
+                _ => {}
+            }
+            escaped = c == '\\' && !escaped;
+        }
+        code
+    };
+    (1..)
+        .zip(text.lines())
+        .map(|(number, line)| (number, strip(line)))
+        .collect()
+}
+
+fn has_word(line: &str, word: &str) -> bool {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|part| part == word)
+}
+
+/// Lines of code for which `is_wrong` holds, in files for which `is_meant` holds.
+fn lines(is_meant: impl Fn(&str) -> bool, is_wrong: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let mut found = vec![];
+    for file in repo::rust_files()?
+        .into_iter()
+        .filter(|file| is_meant(file))
+    {
+        for (number, line) in code(&repo::read(&file)?) {
+            if is_wrong(&line) {
+                found.push(format!("{file}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn unsafe_is_in_its_folders_only() {
+    let outside = |file: &str| !UNSAFE.iter().any(|folder| file.starts_with(folder));
+    let found = lines(outside, |line| {
+        has_word(line, "unsafe") || has_word(line, "unsafe_code")
+    })
+    .unwrap();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn the_search_for_unsafe_sees_code_and_not_words() {
+    let text = "// unsafe\nlet a = \"unsafe \\\" unsafe\"; // unsafe\nunsafe { b() }\n#![allow(unsafe_code)]\n";
+    let found: Vec<_> = code(text)
+        .into_iter()
+        .filter(|(_, line)| has_word(line, "unsafe") || has_word(line, "unsafe_code"))
+        .map(|(number, _)| number)
+        .collect();
+    assert_eq!(found, [3, 4]);
+}
+
+#[test]
+fn exceptions_from_lints_give_their_reason() {
+    let found = lines(
+        |_| true,
+        |line| line.contains("#[allow(") || line.contains("#![allow("),
+    )
+    .unwrap();
+    assert_eq!(found, Vec::<String>::new());
+    // The lint that demands the reason, and those that nobody may switch off quietly.
+    let root = repo::manifest("Cargo.toml").unwrap();
+    let lints = &root["workspace"]["lints"];
+    for (group, name, level) in [
+        ("rust", "unsafe_code", "deny"),
+        ("rust", "unsafe_op_in_unsafe_fn", "deny"),
+        ("rust", "non_ascii_idents", "forbid"),
+        ("clippy", "undocumented_unsafe_blocks", "deny"),
+        ("clippy", "unwrap_used", "deny"),
+        ("clippy", "expect_used", "deny"),
+        ("clippy", "panic", "deny"),
+        ("clippy", "dbg_macro", "deny"),
+        ("clippy", "todo", "deny"),
+        ("clippy", "unimplemented", "deny"),
+        ("clippy", "allow_attributes", "warn"),
+    ] {
+        assert_eq!(lints[group][name].as_str(), Some(level), "{group}::{name}");
+    }
+}
+
+#[test]
+fn every_member_takes_the_workspaces_lints() {
+    for member in repo::members().unwrap() {
+        let manifest = repo::manifest(&format!("{member}/Cargo.toml")).unwrap();
+        assert_eq!(
+            manifest["lints"]["workspace"].as_bool(),
+            Some(true),
+            "{member}"
+        );
+    }
+}
+
+#[test]
+fn what_others_may_use_freely_says_so_in_every_file() {
+    const LINE: &str = "SPDX-License-Identifier: MIT OR Apache-2.0";
+    let free: Vec<_> = repo::rust_files()
+        .unwrap()
+        .into_iter()
+        .filter(|file| file.starts_with("helper/api/") || file.starts_with("helper/core/"))
+        .collect();
+    assert!(free.len() > 10);
+    for file in free {
+        assert_eq!(
+            repo::read(&file).unwrap().lines().next(),
+            Some(&*format!("// {LINE}")),
+            "{file}"
+        );
+    }
+    for name in ["Service", "Tunnels", "Apps"] {
+        let file = format!("data/dbus/org.lonewire.Helper1.{name}.xml");
+        assert!(repo::read(&file).unwrap().contains(LINE), "{file}");
+    }
+}
+
+#[test]
+fn manifests_and_licence_texts_agree() {
+    for member in repo::members().unwrap() {
+        let package = repo::manifest(&format!("{member}/Cargo.toml")).unwrap()["package"].clone();
+        let free = ["helper/api", "helper/core"].contains(&&*member);
+        if free {
+            assert_eq!(
+                package["license"].as_str(),
+                Some("MIT OR Apache-2.0"),
+                "{member}"
+            );
+        } else {
+            assert_eq!(
+                package["license"]["workspace"].as_bool(),
+                Some(true),
+                "{member}"
+            );
+        }
+    }
+    assert_eq!(
+        repo::manifest("Cargo.toml").unwrap()["workspace"]["package"]["license"].as_str(),
+        Some("GPL-3.0-or-later")
+    );
+    for (file, words) in [
+        ("LICENSE-GPL-3.0", "GNU GENERAL PUBLIC LICENSE"),
+        (
+            "LICENSE-MIT",
+            "Permission is hereby granted, free of charge",
+        ),
+        ("LICENSE-APACHE-2.0", "Apache License"),
+    ] {
+        assert!(repo::read(file).unwrap().contains(words), "{file}");
+    }
+}
+
+#[test]
+fn nobody_is_authorised_by_a_process_id() {
+    // SECURITY T01. Put together here, or this file would be found.
+    let words = [
+        concat!("unix-", "process"),
+        concat!("new_for_", "owner"),
+        concat!("unix_", "process"),
+    ];
+    for file in repo::rust_files().unwrap() {
+        let text = repo::read(&file).unwrap();
+        for word in words {
+            // The tests' polkit may know the word to refuse it.
+            assert!(
+                file.starts_with("tests/") || !text.contains(word),
+                "{file} names {word}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_top_level_is_what_it_is() {
+    const KNOWN: &[&str] = &[
+        "Cargo.toml",
+        "Cargo.lock",
+        "CHANGELOG.md",
+        "README.md",
+        "app",
+        "helper",
+        "polkit",
+        "data",
+        "tests",
+        "target",
+    ];
+    for entry in std::fs::read_dir(repo::top()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(
+            KNOWN.contains(&&*name) || name.starts_with('.') || name.starts_with("LICENSE"),
+            "{name}"
+        );
+    }
+}

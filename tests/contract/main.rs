@@ -1,0 +1,11 @@
+//! Ring contract: what the project says about itself in files (XML, units, manifests, polkit) against what the code says. Needs no
+//! privilege and no world, only the repository and cargo.
+
+mod dbus;
+mod install;
+mod layers;
+mod lints;
+mod parser;
+mod polkit;
+mod repo;
+mod units;
