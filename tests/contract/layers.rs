@@ -99,6 +99,7 @@ const RULES: &[Rule] = &[
         ],
         only: Some(&["libc", "lonewire-core", "nix", "rustix"]),
     },
+    // Of core it takes what it and the helper say to each other.
     Rule {
         package: "lonewire-wireguard",
         never: &[
@@ -110,7 +111,6 @@ const RULES: &[Rule] = &[
             "glib*",
             "clap",
             "lonewire-api",
-            "lonewire-core",
             "lonewire-helper",
         ],
         only: None,
