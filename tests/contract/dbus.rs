@@ -4,8 +4,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use lonewire_api::names;
-use lonewire_core::wgconf::Warning;
+use lonewire_api::{
+    error::Code,
+    info::{AppState, TunnelState},
+    names,
+};
+use lonewire_core::{state::Reason, wgconf::Warning};
 use roxmltree::{Document, Node, ParsingOptions};
 use zbus::Signature;
 
@@ -184,17 +188,140 @@ fn no_method_takes_an_identity_or_a_path_and_no_property_can_be_written() {
     }
 }
 
+/// The quoted words of a documentation from the first mention of `from` up to `to`.
+fn quoted(text: &str, from: &str, to: &str) -> Result<BTreeSet<String>> {
+    let (_, rest) = text
+        .split_once(from)
+        .with_context(|| format!("{from} is not documented"))?;
+    let (list, _) = rest
+        .split_once(to)
+        .with_context(|| format!("no {to:?} after {from}"))?;
+    Ok(list
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect())
+}
+
+fn words<'a>(codes: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    codes.into_iter().map(str::to_owned).collect()
+}
+
 #[test]
-fn warnings_are_those_of_the_contract() {
+fn warnings_and_reasons_are_those_of_the_contract() {
     let text = text(names::TUNNELS_INTERFACE).unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.trim_start().starts_with("\"warnings\" as  "))
-        .unwrap();
-    let (_, codes) = line.split_once("codes:").unwrap();
-    let documented: BTreeSet<_> = codes.split('"').skip(1).step_by(2).collect();
+    let documented = quoted(&text, "\"warnings\" as        codes:", "\n").unwrap();
     assert_eq!(
         documented,
-        Warning::ALL.iter().map(|warning| warning.code()).collect()
+        words(Warning::ALL.iter().map(|warning| warning.code()))
     );
+    let documented = quoted(
+        &text,
+        "why it is blocked or failed, a code:",
+        "; else absent",
+    )
+    .unwrap();
+    assert_eq!(
+        documented,
+        words(Reason::ALL.iter().map(|reason| reason.code()))
+    );
+}
+
+/// The numbers and words of "State, an enum of type u: 0 unknown, 1 off, …".
+fn states(interface: &str) -> Result<Vec<(u32, String)>> {
+    let text = text(interface)?;
+    let (_, list) = text
+        .split_once("State, an enum of type u: ")
+        .context("the states are documented")?;
+    let (list, _) = list.split_once(".\n").context("a full stop")?;
+    let mut states = vec![];
+    let mut inside = false;
+    // What stands in parentheses explains.
+    let list: String = list
+        .chars()
+        .filter(|c| {
+            inside = (inside || *c == '(') && *c != ')';
+            !inside && *c != ')'
+        })
+        .collect();
+    for entry in list.split(',') {
+        let (number, word) = entry
+            .trim()
+            .split_once(' ')
+            .context("a number and a word")?;
+        states.push((number.parse()?, word.trim().to_owned()));
+    }
+    Ok(states)
+}
+
+#[test]
+fn states_have_the_numbers_of_the_contract() {
+    let tunnels = states(names::TUNNELS_INTERFACE).unwrap();
+    assert_eq!(tunnels.len(), 6);
+    for (number, word) in tunnels {
+        assert_eq!(TunnelState::from(number).as_str(), word);
+        assert_eq!(TunnelState::from(number) as u32, number);
+    }
+    let apps = states(names::APPS_INTERFACE).unwrap();
+    assert_eq!(apps.len(), 4);
+    for (number, word) in apps {
+        assert_eq!(AppState::from(number).as_str(), word);
+        assert_eq!(AppState::from(number) as u32, number);
+    }
+}
+
+#[test]
+fn errors_that_the_contract_names_are_those_of_the_code() {
+    let known: BTreeSet<_> = Code::OF_SERVICE.iter().map(|code| code.as_str()).collect();
+    let mut named = 0;
+    for interface in INTERFACES {
+        for rest in text(interface)
+            .unwrap()
+            .split("Error.")
+            .skip(1)
+            .filter(|rest| !rest.starts_with('*'))
+        {
+            let name = rest
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .next()
+                .unwrap();
+            assert!(known.contains(name), "{interface}: {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 5);
+}
+
+#[test]
+fn what_the_client_reads_is_documented() {
+    let contract: String = INTERFACES
+        .iter()
+        .map(|interface| text(interface).unwrap())
+        .collect();
+    let mut read = 0;
+    for file in ["helper/api/src/info.rs", "helper/api/src/error.rs"] {
+        let code = repo::read(file).unwrap();
+        for call in [
+            "(dictionary, \"",
+            "(changes, \"",
+            "(&self.details, \"",
+            "(result, \"",
+            "put(\"",
+            "put(\n            \"",
+        ] {
+            for key in code
+                .split(call)
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next())
+            {
+                assert!(
+                    contract.contains(&format!("\"{key}\"")),
+                    "{file} reads {key:?}"
+                );
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 30, "{read}");
 }

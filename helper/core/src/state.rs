@@ -47,6 +47,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::NoHandshake,
+        Self::Unresolvable,
+        Self::NoDataPlane,
+        Self::Unsealed,
+        Self::NoUplink,
+        Self::KeyInUse,
+        Self::NotSupported,
+        Self::System,
+    ];
+
     /// The API's word.
     pub fn code(self) -> &'static str {
         match self {

@@ -150,7 +150,9 @@ fn another_address_or_a_missing_one_breaks_the_seal() {
         ["another address: 192.0.2.1/32"]
     );
     assert_eq!(
-        violations(|seen| drop(seen.addresses.remove(2))),
+        violations(|seen| {
+            seen.addresses.remove(2);
+        }),
         ["10.0.0.2/24 is missing"]
     );
 }
@@ -189,7 +191,10 @@ fn another_route_or_a_missing_one_breaks_the_seal() {
     }
     for index in 3..7 {
         assert_eq!(
-            violations(|seen| drop(seen.routes.remove(index))).len(),
+            violations(|seen| {
+                seen.routes.remove(index);
+            })
+            .len(),
             1,
             "{index}"
         );
