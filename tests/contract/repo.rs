@@ -63,11 +63,11 @@ pub fn rust_files() -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// What cargo prints. It gets no network: everything has been built by now.
+/// What cargo prints. It may fetch what has not been built yet, but not change `Cargo.lock`.
 pub fn cargo(arguments: &[&str]) -> Result<String> {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
-        .arg("--offline")
+        .arg("--locked")
         .current_dir(top())
         .output()?;
     ensure!(
