@@ -1,0 +1,241 @@
+use lonewire_core::state::CONNECTING;
+
+use super::{fakes::BEGIN, *};
+use crate::{engine::view::OptionsChange, ports::Clock as _};
+
+const BLOCKED: (TunnelState, Option<&str>) = (TunnelState::Blocked, Some("no-handshake"));
+const PROTECTED: (TunnelState, Option<&str>) = (TunnelState::Protected, None);
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_connecting_then_blocked() {
+    let world = World::new();
+    world.0.alive.set(false);
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        assert_eq!(
+            bed.connect(&id, 10).await.unwrap().state,
+            TunnelState::Connecting
+        );
+        // A second caller waits for the same.
+        assert_eq!(
+            bed.connect(&id, 20).await.unwrap().state,
+            TunnelState::Blocked
+        );
+        assert!(world.now() - BEGIN < 1000 * (CONNECTING.as_secs() + 1));
+        assert_eq!(bed.state(&id).await, BLOCKED);
+        world.0.alive.set(true);
+        pass(1.5).await;
+        assert_eq!(bed.state(&id).await, PROTECTED);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_tunnel_renews_its_peer_every_thirty_seconds_and_when_the_uplink_changes() {
+    let world = World::new();
+    world.0.alive.set(false);
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 20).await.unwrap();
+        assert_eq!(bed.state(&id).await, BLOCKED);
+        pass(29.0).await;
+        assert_eq!(world.0.renewals.get(), 0);
+        pass(2.0).await;
+        assert_eq!(world.0.renewals.get(), 1);
+        // 31 s at most: it is looked at every second.
+        pass(8.0 * 31.0).await;
+        assert_eq!(world.0.renewals.get(), 9);
+        world.0.uplink_changes.notify_one();
+        pass(0.5).await;
+        assert_eq!(world.0.renewals.get(), 10);
+        world.0.alive.set(true);
+        world.0.uplink_changes.notify_one();
+        pass(0.5).await;
+        assert_eq!(bed.state(&id).await, PROTECTED);
+        let renewals = world.0.renewals.get();
+        pass(300.0).await;
+        assert_eq!(
+            world.0.renewals.get(),
+            renewals,
+            "a protected one is let be"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_while_an_app_sends_is_told_within_fifteen_seconds() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        world.0.traffic.set(1000);
+        pass(200.0).await;
+        assert_eq!(bed.state(&id).await, PROTECTED);
+        let log = world.0.logs.borrow().len();
+        world.0.alive.set(false);
+        pass(15.0).await;
+        assert_eq!(bed.state(&id).await, BLOCKED);
+        world.0.alive.set(true);
+        pass(1.1).await;
+        assert_eq!(bed.state(&id).await, PROTECTED);
+        pass(600.0).await;
+        assert_eq!(world.0.logs.borrow().len(), log + 2, "no flapping");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_uplink_it_says_so() {
+    let world = World::new();
+    world.0.alive.set(false);
+    world.0.uplink.set(false);
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 20).await.unwrap();
+        assert_eq!(
+            bed.state(&id).await,
+            (TunnelState::Blocked, Some("no-uplink"))
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_tunnel_is_looked_at_five_times_a_minute_at_most() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        pass(60.0).await;
+        world.0.looks.set(0);
+        pass(1800.0).await;
+        let looks = world.0.looks.get();
+        assert!(looks <= 30 * 5, "{looks} in half an hour");
+        assert_eq!(bed.state(&id).await, PROTECTED);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_looked_up_at_connect_and_after_two_renewals_that_did_not_help() {
+    let world = World::new();
+    let first = vec!["192.0.2.1:51820".parse().unwrap()];
+    world
+        .0
+        .names
+        .borrow_mut()
+        .insert("vpn.example".into(), first);
+    live(&world, async |bed| {
+        let text = config(1, "Endpoint = vpn.example:51820");
+        let id = bed.import_as(ANNA, "home", &text).await.unwrap().id;
+        bed.connect(&id, 10).await.unwrap();
+        pass(600.0).await;
+        assert_eq!(world.0.lookups.get(), 1);
+        world.0.alive.set(false);
+        world.0.traffic.set(1000);
+        let second = vec!["198.51.100.7:51820".parse().unwrap()];
+        world
+            .0
+            .names
+            .borrow_mut()
+            .insert("vpn.example".into(), second);
+        pass(60.0).await;
+        assert_eq!(world.0.lookups.get(), 1);
+        pass(60.0).await;
+        assert_eq!(world.0.lookups.get(), 2);
+        let endpoint = world.wire(|wire| wire.peers[0].endpoint.unwrap()).unwrap();
+        assert_eq!(endpoint, "198.51.100.7:51820".parse().unwrap());
+        // However often the uplink flaps: every 30 s at most.
+        for _ in 0..50 {
+            world.0.uplink_changes.notify_one();
+            pass(0.5).await;
+        }
+        assert!(world.0.lookups.get() <= 3, "{}", world.0.lookups.get());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_data_plane_is_replaced_on_the_same_tun_within_two_seconds() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        world.0.traffic.set(1000);
+        pass(20.0).await;
+        let before = bed
+            .handle
+            .show(Grant::for_test(ANNA), id.clone())
+            .await
+            .unwrap();
+        let mut states = bed.handle.events();
+        for _ in 0..3 {
+            world.kill_plane();
+            pass(1.9).await;
+            assert_eq!(bed.state(&id).await, PROTECTED);
+            assert_eq!(world.living_planes(), 1);
+            pass(60.0).await;
+        }
+        let event = states.recv().await.unwrap();
+        assert!(format!("{event:?}").contains("no-data-plane"), "{event:?}");
+        let after = bed
+            .handle
+            .show(Grant::for_test(ANNA), id.clone())
+            .await
+            .unwrap();
+        assert_eq!((before.link, before.mtu), (after.link, after.mtu));
+        assert!(
+            after.tx > before.tx + 150_000 && after.rx > before.rx,
+            "totals go on"
+        );
+        bed.disconnect(&id, false).await.unwrap();
+        assert!(world.is_bare());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_data_plane_that_dies_again_and_again_is_started_ever_more_slowly() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        for _ in 0..600 {
+            world.kill_plane();
+            pass(0.1).await;
+        }
+        let starts = world.0.planes.borrow().len();
+        assert!((6..=20).contains(&starts), "{starts} starts in a minute");
+        assert_eq!(bed.info(&id).await.state, TunnelState::Blocked);
+        pass(20.0).await;
+        assert_eq!(bed.state(&id).await, PROTECTED);
+        // A disconnect while it waits leaves nothing.
+        world.kill_plane();
+        pass(0.01).await;
+        bed.disconnect(&id, false).await.unwrap();
+        pass(60.0).await;
+        assert!(world.is_bare());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_keepalive_a_nudge_shakes_hands() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let change = OptionsChange {
+            keepalive: Some(Some(0)),
+            ..OptionsChange::default()
+        };
+        bed.handle
+            .set_options(Grant::for_test(ANNA), id.clone(), change)
+            .await
+            .unwrap();
+        bed.connect(&id, 10).await.unwrap();
+        assert_eq!(bed.state(&id).await, PROTECTED);
+        assert!(world.0.nudges.get() == 1);
+    })
+    .await;
+}

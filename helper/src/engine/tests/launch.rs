@@ -1,0 +1,443 @@
+use lonewire_core::launch::{Event as Told, Exit, Stage};
+
+use super::{fakes::spaces, *};
+use crate::engine::view::{AppState, OptionsChange};
+
+#[tokio::test(start_paused = true)]
+async fn launching_connects_and_passes_on_what_was_asked() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let (app, info) = bed.launch(&id, wish()).await.unwrap();
+        assert_eq!(
+            (info.state, info.tunnel, &*info.name),
+            (AppState::Running, id.clone(), "probe")
+        );
+        assert_eq!(bed.info(&id).await.apps, 1);
+        assert_eq!(bed.info(&id).await.state, TunnelState::Protected);
+        assert_eq!(bed.app(&app).await.unwrap().processes, Some(3));
+        let launched = world.0.launched.borrow();
+        let asked = &launched[0];
+        let link = spaces(&world).into_iter().next().unwrap();
+        assert_eq!(
+            (&asked.namespace, &asked.link, asked.user.uid),
+            (&link, &link, ANNA)
+        );
+        assert_eq!(
+            asked.namespace_inode,
+            world.0.namespaces.borrow()[&link].inode
+        );
+        assert!(!asked.allow_new_privileges && !asked.hold && !asked.tie);
+        let environment: Vec<_> = asked
+            .environment
+            .iter()
+            .map(|entry| String::from_utf8(entry.clone()).unwrap())
+            .collect();
+        let wanted = [
+            "FOO=1",
+            "LD_X=2",
+            "HOME=/home/user",
+            "USER=user61001",
+            "LOGNAME=user61001",
+            "SHELL=/bin/sh",
+            &format!("LONEWIRE_TUNNEL={id}"),
+        ];
+        assert_eq!(environment, wanted);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_environment_is_that_of_a_login() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.launch(
+            &id,
+            LaunchWish {
+                clean_env: true,
+                ..wish()
+            },
+        )
+        .await
+        .unwrap();
+        let environment = world.0.launched.borrow()[0].environment.clone();
+        let tunnel = format!("LONEWIRE_TUNNEL={id}").into_bytes();
+        assert_eq!(environment, [b"PATH=/usr/bin".to_vec(), tunnel]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn root_launches_nothing() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed
+            .import_as(0, "home", &config(1, ENDPOINT))
+            .await
+            .unwrap()
+            .id;
+        let result = bed.handle.launch(Grant::for_test(0), id, wish()).await;
+        assert!(matches!(result, Err(Error::NotSupported { .. })));
+        assert!(world.is_bare());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_handshake_nothing_starts_unless_it_need_not_wait() {
+    let world = World::new();
+    world.0.alive.set(false);
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        for _ in 0..2 {
+            let result = bed.launch(&id, wish()).await;
+            assert!(matches!(
+                result,
+                Err(Error::NotProtected {
+                    reason: "no-handshake"
+                })
+            ));
+        }
+        assert!(world.0.apps.borrow().is_empty());
+        bed.launch(&id, LaunchWish { wait: 0, ..wish() })
+            .await
+            .unwrap();
+        assert_eq!(world.0.apps.borrow().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_never_starts_on_an_unsealed_namespace() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.launch(&id, wish()).await.unwrap();
+        world
+            .0
+            .namespaces
+            .borrow_mut()
+            .values_mut()
+            .for_each(|space| space.foreign = true);
+        for wait in [0, 10] {
+            let result = bed.launch(&id, LaunchWish { wait, ..wish() }).await;
+            assert!(matches!(result, Err(Error::Unsealed(_))), "{result:?}");
+        }
+        let probes = bed
+            .handle
+            .check(Grant::for_test(ANNA), id.clone())
+            .await
+            .unwrap();
+        let failed: Vec<_> = probes.iter().filter(|probe| !probe.passed).collect();
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        assert_eq!(
+            (failed[0].probe, &*failed[0].found),
+            ("links", "another link: veth0")
+        );
+        // Nor where it cannot be looked at.
+        world
+            .0
+            .namespaces
+            .borrow_mut()
+            .values_mut()
+            .for_each(|space| space.foreign = false);
+        let next = world.0.points.borrow().len();
+        world.0.fault.set(Some((next, fakes::Fault::Refused)));
+        assert!(matches!(
+            bed.launch(&id, wish()).await,
+            Err(Error::Failed(_))
+        ));
+        assert_eq!(world.0.points.borrow()[next], "observe");
+        assert_eq!(world.0.apps.borrow().len(), 1);
+        bed.launch(&id, wish()).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_fails_leaves_no_record_and_gives_its_place_back() {
+    let world = World::new();
+    *world.0.admin.borrow_mut() = "[quotas]\napps = 1\n".into();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        let errors = [
+            crate::ports::PortError::Warden {
+                stage: Stage::Exec,
+                errno: libc::ENOENT,
+            },
+            crate::ports::PortError::WardenGone,
+        ];
+        for error in errors {
+            *world.0.refuse_launch.borrow_mut() = Some(error);
+            match bed.launch(&id, wish()).await {
+                Err(Error::LaunchFailed {
+                    stage: Stage::Exec,
+                    errno: libc::ENOENT,
+                }) => {}
+                Err(Error::LimitsExceeded { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(
+            world
+                .0
+                .records
+                .borrow()
+                .keys()
+                .all(|(is_tunnel, _)| *is_tunnel)
+        );
+        assert_eq!(bed.info(&id).await.apps, 0);
+        bed.launch(&id, wish()).await.unwrap();
+        let over = bed.launch(&id, wish()).await;
+        assert!(
+            matches!(
+                over,
+                Err(Error::LimitsExceeded {
+                    what: "apps",
+                    limit: 1
+                })
+            ),
+            "{over:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn launches_are_spread_and_then_refused() {
+    let world = World::new();
+    *world.0.admin.borrow_mut() = "[quotas]\nlaunches-per-second = 10\n".into();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        let results =
+            futures_util::future::join_all((0..70).map(|_| bed.launch(&id, wish()))).await;
+        // A second's worth at once, five seconds' worth after waiting.
+        let refused = results
+            .iter()
+            .filter(|result| matches!(result, Err(Error::LimitsExceeded { limit: 10, .. })))
+            .count();
+        assert_eq!(refused, 10);
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 60);
+        pass(2.0).await;
+        bed.launch(&id, wish()).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_keeper_tells_is_told_on_and_an_ended_app_is_known_ten_minutes() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let (app, _) = bed.launch(&id, wish()).await.unwrap();
+        let mut events = bed.handle.events();
+        world.tell(&app, Told::Stopped { signal: 20 });
+        settle().await;
+        assert_eq!(bed.app(&app).await.unwrap().state, AppState::Stopped);
+        world.tell(&app, Told::Continued);
+        world.tell(&app, Told::Exited(Exit::Code(3)));
+        settle().await;
+        let info = bed.app(&app).await.unwrap();
+        assert_eq!(
+            (info.state, info.exit),
+            (AppState::Running, Some(Exit::Code(3)))
+        );
+        bed.handle
+            .signal(Grant::for_test(ANNA), app.clone(), 10)
+            .await
+            .unwrap();
+        bed.handle
+            .stop(Grant::for_test(ANNA), app.clone(), false)
+            .await
+            .unwrap();
+        bed.handle
+            .stop(Grant::for_test(ANNA), app.clone(), true)
+            .await
+            .unwrap();
+        let program = world.0.apps.borrow()[&app].clone();
+        let sent = [(10, false), (libc::SIGTERM, true), (libc::SIGKILL, true)];
+        assert_eq!(*program.signals.borrow(), sent);
+        let wrong = bed
+            .handle
+            .signal(Grant::for_test(ANNA), app.clone(), 65)
+            .await;
+        assert!(matches!(
+            wrong,
+            Err(Error::InvalidArgument {
+                argument: "signal",
+                ..
+            })
+        ));
+        world.end(&app, Exit::Code(3));
+        settle().await;
+        let info = bed.app(&app).await.unwrap();
+        assert_eq!(
+            (info.state, info.exit),
+            (AppState::Ended, Some(Exit::Code(3)))
+        );
+        bed.handle
+            .signal(Grant::for_test(ANNA), app.clone(), 9)
+            .await
+            .unwrap();
+        assert_eq!(bed.info(&id).await.apps, 0);
+        pass(599.0).await;
+        assert!(bed.app(&app).await.is_ok());
+        pass(2.0).await;
+        assert!(matches!(bed.app(&app).await, Err(Error::NotFound)));
+        assert!(
+            world
+                .0
+                .records
+                .borrow()
+                .keys()
+                .all(|(is_tunnel, _)| *is_tunnel)
+        );
+        let mut told = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            told.push(format!("{event:?}").split('(').next().unwrap().to_owned());
+        }
+        told.retain(|name| name.starts_with("App"));
+        assert_eq!(told.last().unwrap(), "AppRemoved");
+        assert!(
+            told.iter().filter(|name| *name == "AppChanged").count() >= 4,
+            "{told:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_that_is_killed_ends_its_app_with_the_exit_it_left() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let (app, _) = bed.launch(&id, wish()).await.unwrap();
+        world
+            .0
+            .exits
+            .borrow_mut()
+            .insert(app.clone(), Exit::Signal(9));
+        let program = world.0.apps.borrow()[&app].clone();
+        program.gone.set(true);
+        program.news.notify_one();
+        settle().await;
+        let info = bed.app(&app).await.unwrap();
+        assert_eq!(
+            (info.state, info.exit),
+            (AppState::Ended, Some(Exit::Signal(9)))
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn disconnecting_under_apps_is_refused_unless_forced_and_keeps_their_namespace() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let (one, _) = bed.launch(&id, wish()).await.unwrap();
+        let (two, _) = bed.launch(&id, wish()).await.unwrap();
+        let Err(Error::AppsRunning(mut apps)) = bed.disconnect(&id, false).await else {
+            panic!("refused");
+        };
+        apps.sort();
+        let mut both = [one.clone(), two.clone()];
+        both.sort();
+        assert_eq!(apps, both);
+        let old = spaces(&world);
+        bed.disconnect(&id, true).await.unwrap();
+        assert_eq!(bed.state(&id).await, (TunnelState::Off, None));
+        assert_eq!(spaces(&world), old);
+        assert!(world.wire(|_| ()).is_none(), "offline");
+        assert_eq!(bed.handle.connected().await, 3, "the helper may not end");
+        // Connected again it gets a namespace of its own.
+        bed.connect(&id, 10).await.unwrap();
+        assert_eq!(spaces(&world).len(), 2);
+        bed.disconnect(&id, false).await.unwrap();
+        assert_eq!(spaces(&world), old);
+        world.end(&one, Exit::Code(0));
+        settle().await;
+        assert_eq!(spaces(&world), old);
+        world.end(&two, Exit::Code(0));
+        settle().await;
+        assert!(world.is_bare());
+        assert_eq!(bed.handle.connected().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_cannot_be_deleted_under_apps_is_not_called_off() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.launch(&id, wish()).await.unwrap();
+        let next = world.0.points.borrow().len();
+        world.0.fault.set(Some((next + 1, fakes::Fault::Refused)));
+        assert!(matches!(
+            bed.disconnect(&id, true).await,
+            Err(Error::Failed(_))
+        ));
+        assert_eq!(world.0.points.borrow()[next + 1], "delete_link");
+        assert_eq!(bed.info(&id).await.state, TunnelState::Protected);
+        // It is still looked after.
+        world.kill_plane();
+        pass(2.0).await;
+        assert_eq!(world.living_planes(), 1);
+        bed.disconnect(&id, true).await.unwrap();
+        assert!(world.wire(|_| ()).is_none());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_goes_down_with_its_last_app_where_that_is_wished() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let change = OptionsChange {
+            down_with_last_app: Some(Some(true)),
+            ..OptionsChange::default()
+        };
+        bed.handle
+            .set_options(Grant::for_test(ANNA), id.clone(), change)
+            .await
+            .unwrap();
+        let (one, _) = bed.launch(&id, wish()).await.unwrap();
+        let (two, _) = bed.launch(&id, wish()).await.unwrap();
+        world.end(&one, Exit::Code(0));
+        settle().await;
+        assert_eq!(bed.info(&id).await.state, TunnelState::Protected);
+        world.end(&two, Exit::Code(0));
+        settle().await;
+        assert_eq!(bed.info(&id).await.state, TunnelState::Off);
+        assert!(world.is_bare());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_under_way_and_a_disconnect_do_not_meet() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        world.0.hold.set(true);
+        let release = async {
+            pass(3.0).await;
+            world.0.hold.set(false);
+        };
+        let down = async {
+            pass(1.0).await;
+            bed.disconnect(&id, false).await
+        };
+        let (launched, down, ()) = tokio::join!(bed.launch(&id, wish()), down, release);
+        let (app, _) = launched.unwrap();
+        // It came second and saw the app.
+        assert!(matches!(down, Err(Error::AppsRunning(apps)) if apps == [app]));
+    })
+    .await;
+}

@@ -1,0 +1,287 @@
+use lonewire_core::launch::Exit;
+
+use super::{
+    fakes::{Fault, spaces},
+    *,
+};
+use crate::{engine::view::AppState, ports::Namespaces as _};
+
+#[tokio::test(start_paused = true)]
+async fn tunnels_and_apps_are_adopted_under_the_same_ids() {
+    for kernel in [false, true] {
+        let world = World::new();
+        world.0.kernel.set(kernel);
+        let (id, app, ended) = live(&world, async |bed| {
+            let id = bed.tunnel("home", 1).await;
+            let (app, _) = bed.launch(&id, wish()).await.unwrap();
+            let (ended, _) = bed.launch(&id, wish()).await.unwrap();
+            (id, app, ended)
+        })
+        .await;
+        let before = spaces(&world);
+        let points = world.0.points.borrow().len();
+        // While no helper is there one of the apps ends.
+        world.end(&ended, Exit::Code(42));
+        pass(5.0).await;
+        live(&world, async |bed| {
+            assert_eq!(bed.state(&id).await, (TunnelState::Protected, None));
+            let info = bed.app(&ended).await.unwrap();
+            assert_eq!(
+                (info.state, info.exit),
+                (AppState::Ended, Some(Exit::Code(42)))
+            );
+            assert_eq!(bed.app(&app).await.unwrap().state, AppState::Running);
+            assert_eq!(bed.info(&id).await.apps, 1);
+            assert_eq!(spaces(&world), before);
+            // Nothing was touched but the note of the end.
+            assert_eq!(world.0.points.borrow()[points..], ["write_record"]);
+            assert!(matches!(
+                bed.disconnect(&id, false).await,
+                Err(Error::AppsRunning(_))
+            ));
+            let other = bed
+                .handle
+                .duplicate(Grant::for_test(ANNA), id.clone(), "b".into())
+                .await;
+            assert!(matches!(
+                bed.connect(&other.unwrap(), 0).await,
+                Err(Error::KeyInUse)
+            ));
+            // It is looked after again.
+            if !kernel {
+                world.kill_plane();
+                pass(2.0).await;
+                assert_eq!(world.living_planes(), 1);
+            }
+            world.end(&app, Exit::Code(0));
+            settle().await;
+            bed.disconnect(&id, false).await.unwrap();
+            assert!(world.is_bare());
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_data_plane_that_died_meanwhile_is_started_again() {
+    let world = World::new();
+    let id = live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        id
+    })
+    .await;
+    world.kill_plane();
+    live(&world, async |bed| {
+        pass(2.0).await;
+        assert_eq!(bed.state(&id).await, (TunnelState::Protected, None));
+        assert_eq!(world.living_planes(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_handshake_does_not_protect_after_a_restart() {
+    let world = World::new();
+    let id = live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        id
+    })
+    .await;
+    world.0.alive.set(false);
+    pass(1000.0).await;
+    live(&world, async |bed| {
+        assert_eq!(bed.state(&id).await, (TunnelState::Connecting, None));
+        pass(16.0).await;
+        assert_eq!(
+            bed.state(&id).await,
+            (TunnelState::Blocked, Some("no-handshake"))
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_of_another_boot_are_of_no_use() {
+    let world = World::new();
+    let id = live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.launch(&id, wish()).await.unwrap();
+        id
+    })
+    .await;
+    *world.0.boot.borrow_mut() = "another".into();
+    world.0.namespaces.borrow_mut().clear();
+    world.0.dns.borrow_mut().clear();
+    world.kill_plane();
+    live(&world, async |bed| {
+        assert_eq!(bed.state(&id).await, (TunnelState::Off, None));
+        assert!(
+            bed.handle
+                .apps(Grant::for_test(ANNA))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(world.is_bare());
+        bed.connect(&id, 10).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_adopted_is_taken_down_and_its_apps_are_offline() {
+    let world = World::new();
+    let (id, app) = live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let (app, _) = bed.launch(&id, wish()).await.unwrap();
+        (id, app)
+    })
+    .await;
+    // Nobody's any more: the saved file is lost.
+    world.0.saved.borrow_mut().remove(&id);
+    live(&world, async |bed| {
+        assert!(world.wire(|_| ()).is_none(), "the link is gone");
+        assert_eq!(spaces(&world).len(), 1, "the namespace is its app's");
+        assert_eq!(bed.app(&app).await.unwrap().state, AppState::Running);
+        world.end(&app, Exit::Code(0));
+        settle().await;
+        assert!(world.is_bare());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_without_a_record_is_removed() {
+    let world = World::new();
+    let stray = lonewire_core::name::LinkName::from_random([9; 6]);
+    world.create(&stray).await.unwrap();
+    live(&world, async |_| assert!(world.is_bare())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_disconnect_survives_a_restart() {
+    let world = World::new();
+    let (id, app) = live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let (app, _) = bed.launch(&id, wish()).await.unwrap();
+        bed.disconnect(&id, true).await.unwrap();
+        (id, app)
+    })
+    .await;
+    live(&world, async |bed| {
+        assert_eq!(bed.state(&id).await, (TunnelState::Off, None));
+        assert_eq!(spaces(&world).len(), 1);
+        world.end(&app, Exit::Code(0));
+        settle().await;
+        assert!(world.is_bare());
+    })
+    .await;
+}
+
+/// What is there after a restart is all of the tunnel or nothing of it, and it can be connected.
+async fn is_whole(world: &World, id: &Id, at: &str) {
+    live(world, async |bed| {
+        pass(2.0).await;
+        match bed.info(id).await.state {
+            TunnelState::Off => assert!(world.is_bare(), "{at}"),
+            TunnelState::Protected => {
+                assert_eq!(spaces(world).len(), 1, "{at}");
+                assert_eq!(world.living_planes(), 1, "{at}");
+            }
+            other => panic!("{at}: {other:?}"),
+        }
+        assert_eq!(
+            bed.connect(id, 10).await.unwrap().state,
+            TunnelState::Protected,
+            "{at}"
+        );
+        bed.disconnect(id, false).await.unwrap();
+        assert!(world.is_bare(), "{at}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_step_of_connecting_it_is_whole_after_a_restart() {
+    for fault in [Fault::Before, Fault::After] {
+        for number in 0.. {
+            let world = World::new();
+            let (id, at, done) = live(&world, async |bed| {
+                let id = bed.tunnel("home", 1).await;
+                let point = world.0.points.borrow().len() + number;
+                world.0.fault.set(Some((point, fault)));
+                let done = within(20, bed.connect(&id, 1)).await.is_some();
+                (id, world.0.points.borrow().get(point).copied(), done)
+            })
+            .await;
+            world.0.fault.set(None);
+            is_whole(&world, &id, &format!("{fault:?} {at:?}")).await;
+            if done {
+                assert!(number > 8, "{number} points");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_step_of_disconnecting_it_is_whole_after_a_restart() {
+    for fault in [Fault::Before, Fault::After] {
+        for number in 0.. {
+            let world = World::new();
+            let (id, at, done) = live(&world, async |bed| {
+                let id = bed.tunnel("home", 1).await;
+                bed.connect(&id, 10).await.unwrap();
+                let point = world.0.points.borrow().len() + number;
+                world.0.fault.set(Some((point, fault)));
+                let done = within(20, bed.disconnect(&id, false)).await.is_some();
+                (id, world.0.points.borrow().get(point).copied(), done)
+            })
+            .await;
+            world.0.fault.set(None);
+            is_whole(&world, &id, &format!("{fault:?} {at:?}")).await;
+            if done {
+                assert!(number > 4, "{number} points");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_step_of_a_launch_the_app_is_known_or_never_was() {
+    for fault in [Fault::Before, Fault::After] {
+        for number in 0.. {
+            let world = World::new();
+            let (id, at, done) = live(&world, async |bed| {
+                let id = bed.tunnel("home", 1).await;
+                bed.connect(&id, 10).await.unwrap();
+                let point = world.0.points.borrow().len() + number;
+                world.0.fault.set(Some((point, fault)));
+                let done = within(20, bed.launch(&id, wish())).await.is_some();
+                (id, world.0.points.borrow().get(point).copied(), done)
+            })
+            .await;
+            world.0.fault.set(None);
+            let at = format!("{fault:?} {at:?}");
+            live(&world, async |bed| {
+                let known = bed.handle.apps(Grant::for_test(ANNA)).await.unwrap();
+                assert_eq!(known.len(), world.0.apps.borrow().len(), "{at}");
+                assert_eq!(bed.info(&id).await.apps as usize, known.len(), "{at}");
+                for (app, info) in known {
+                    assert_eq!(info.state, AppState::Running, "{at}");
+                    world.end(&app, Exit::Code(0));
+                }
+                settle().await;
+                bed.disconnect(&id, false).await.unwrap();
+                assert!(world.is_bare(), "{at}");
+            })
+            .await;
+            if done {
+                break;
+            }
+        }
+    }
+}
