@@ -102,6 +102,11 @@ const FALLBACK: &[(&str, &str)] = &[
     ("ip6erspan0", "ip6erspan"),
 ];
 
+/// Whether a link has the name of one of the kernel's own fallback tunnels.
+pub fn is_fallback(name: &str) -> bool {
+    FALLBACK.iter().any(|(known, _)| *known == name)
+}
+
 /// Whether the namespace holds what the plan put there and nothing else.
 ///
 /// # Errors

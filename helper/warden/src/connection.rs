@@ -1,0 +1,169 @@
+//! A connection of the helper's: one request with its descriptors comes in, frames go out. Root alone is answered.
+
+use std::{
+    io::{IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use lonewire_core::launch::{
+    self, Command, Event, MAX_FRAME, MAX_REQUEST, REQUEST, Request, Stage,
+};
+use rustix::{
+    fs::SealFlags,
+    io::Errno,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, sockopt,
+    },
+};
+
+use crate::{
+    failure::{At as _, Failure},
+    raw,
+};
+
+/// The descriptor on which systemd (sd_listen_fds(3)) and our own listener hand over a connection.
+pub const DESCRIPTOR: i32 = 3;
+
+/// A memfd and at most seven for a launch.
+const MOST_DESCRIPTORS: usize = 8;
+
+pub struct Connection {
+    socket: OwnedFd,
+    /// What has come of a frame that is not whole yet.
+    partial: Vec<u8>,
+}
+
+impl Connection {
+    /// The one this process was started with. Every other descriptor past the standard ones is closed.
+    pub fn inherited() -> Result<Self, Failure> {
+        raw::close_from(DESCRIPTOR + 1).at(Stage::Request)?;
+        let socket = raw::inherited(DESCRIPTOR);
+        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).at(Stage::Request)?;
+        Self::of(socket)
+    }
+
+    /// A connected socket, if its other end is root's.
+    pub fn of(socket: OwnedFd) -> Result<Self, Failure> {
+        if !is_root(&socket) {
+            return Err(Failure::new(Stage::Request, Errno::PERM));
+        }
+        Ok(Self {
+            socket,
+            partial: Vec::new(),
+        })
+    }
+
+    /// The request, from its sealed memfd, and the other descriptors in order.
+    pub fn request(&self) -> Result<(Request, Vec<OwnedFd>), Failure> {
+        let mut byte = [0_u8; 1];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::net::recvmsg(
+            &self.socket,
+            &mut [IoSliceMut::new(&mut byte)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+        .at(Stage::Request)?;
+        let mut descriptors = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                descriptors.extend(rights);
+            }
+        }
+        if received.bytes != 1 || byte != [REQUEST] || descriptors.is_empty() {
+            return Err(Failure::new(Stage::Request, Errno::PROTO));
+        }
+        let memfd = descriptors.remove(0);
+        let text = read_sealed(&memfd)?;
+        let request =
+            launch::decode(&text).map_err(|_| Failure::new(Stage::Request, Errno::BADMSG))?;
+        Ok((request, descriptors))
+    }
+
+    /// Sends an event; descriptors come with its first byte.
+    pub fn send(&self, event: &Event, descriptors: &[OwnedFd]) -> Result<(), Failure> {
+        let invalid = Failure::new(Stage::Request, Errno::MSGSIZE);
+        let body = launch::encode(event).map_err(|_| invalid)?;
+        let length = u32::try_from(body.len()).map_err(|_| invalid)?;
+        let mut frame = length.to_le_bytes().to_vec();
+        frame.extend(body);
+
+        let rights: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !rights.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&rights)) {
+            return Err(invalid);
+        }
+        let mut sent = rustix::net::sendmsg(
+            &self.socket,
+            &[IoSlice::new(&frame)],
+            &mut ancillary,
+            SendFlags::NOSIGNAL,
+        )
+        .at(Stage::Request)?;
+        while let Some(rest) = frame.get(sent..).filter(|rest| !rest.is_empty()) {
+            sent +=
+                rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL).at(Stage::Request)?;
+        }
+        Ok(())
+    }
+
+    /// The commands that have come, without waiting; `None` once the other end is closed or talks nonsense.
+    pub fn commands(&mut self) -> Option<Vec<Command>> {
+        let mut buffer = [0_u8; 512];
+        match rustix::net::recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return None,
+            Ok((length, _)) => self.partial.extend(buffer.get(..length)?),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => return None,
+        }
+        let mut commands = Vec::new();
+        while let Some((head, rest)) = self.partial.split_first_chunk::<4>() {
+            let length = u32::from_le_bytes(*head);
+            if length > MAX_FRAME {
+                return None;
+            }
+            let Some(body) = rest.get(..length as usize) else {
+                break;
+            };
+            commands.push(launch::decode(body).ok()?);
+            self.partial.drain(..4 + length as usize);
+        }
+        Some(commands)
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Whether root connected a socket.
+pub fn is_root(socket: &OwnedFd) -> bool {
+    sockopt::socket_peercred(socket).is_ok_and(|peer| peer.uid.is_root())
+}
+
+/// What a memfd holds that nobody can change any more.
+fn read_sealed(memfd: &OwnedFd) -> Result<Vec<u8>, Failure> {
+    let wanted = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    let seals = rustix::fs::fcntl_get_seals(memfd).at(Stage::Request)?;
+    let size =
+        u64::try_from(rustix::fs::fstat(memfd).at(Stage::Request)?.st_size).unwrap_or(u64::MAX);
+    if !seals.contains(wanted) || size > MAX_REQUEST {
+        return Err(Failure::new(Stage::Request, Errno::PERM));
+    }
+    let mut text = vec![0; usize::try_from(size).unwrap_or(0)];
+    let mut read = 0;
+    while read < text.len() {
+        let rest = text.get_mut(read..).unwrap_or_default();
+        match rustix::io::pread(memfd, rest, read as u64).at(Stage::Request)? {
+            0 => return Err(Failure::new(Stage::Request, Errno::PROTO)),
+            length => read += length,
+        }
+    }
+    Ok(text)
+}

@@ -1,0 +1,77 @@
+//! An app's processes: the descendants of its keeper, found by `/proc`. A process that loses its parent becomes the keeper's child, so none gets away.
+
+use std::os::{fd::OwnedFd, unix::fs::MetadataExt as _};
+
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, Signal};
+
+/// Passes over the tree when signalling: each catches what was forked during the one before.
+const PASSES: usize = 16;
+
+/// All of them now, parents first.
+pub fn all() -> Vec<Pid> {
+    let mut found = children_of(nix::unistd::getpid());
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        next += 1;
+        for child in children_of(pid) {
+            if !found.contains(&child) {
+                found.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// Sends a signal to each once, those too that come to be while it is sent.
+pub fn signal_all(signal: Signal) {
+    let mut done = Vec::new();
+    for _ in 0..PASSES {
+        let fresh: Vec<Pid> = all()
+            .into_iter()
+            .filter(|pid| !done.contains(pid))
+            .collect();
+        if fresh.is_empty() {
+            break;
+        }
+        for pid in fresh {
+            signal_one(pid, signal);
+            done.push(pid);
+        }
+    }
+}
+
+/// The descriptor is of one process for ever; that it is still a descendant is looked at after it was opened, so that no number that went to another process is hit.
+fn signal_one(pid: Pid, signal: Signal) {
+    let Some(process) = open(pid) else { return };
+    if all().contains(&pid) {
+        // One that has ended meanwhile is no error.
+        let _ = rustix::process::pidfd_send_signal(&process, signal);
+    }
+}
+
+pub fn open(pid: Pid) -> Option<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid.as_raw())?;
+    rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
+/// Inode of a process's network namespace; `None` once it is ending.
+pub fn namespace_of(pid: Pid) -> Option<u64> {
+    std::fs::metadata(format!("/proc/{pid}/ns/net"))
+        .map(|found| found.ino())
+        .ok()
+}
+
+/// proc(5): `/proc/PID/task/TID/children`.
+fn children_of(pid: Pid) -> Vec<Pid> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let mut children = Vec::new();
+    for task in tasks.flatten() {
+        let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let pids = text.split_whitespace().filter_map(|word| word.parse().ok());
+        children.extend(pids.map(Pid::from_raw));
+    }
+    children
+}

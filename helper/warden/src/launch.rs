@@ -1,0 +1,269 @@
+//! Launching: this process becomes the keeper, its child the app. The order of the child's steps is that of the design: namespace, mounts, a look
+//! at both, then the user, then the program. Whatever fails, the program does not start.
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io::{Read as _, Write as _},
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use lonewire_core::launch::{self, Launch, Stage};
+use nix::{
+    sys::signal::{SigSet, SigmaskHow, Signal},
+    unistd::Pid,
+};
+use rustix::{
+    event::{PollFd, PollFlags},
+    io::Errno,
+    net::{RecvFlags, SendFlags},
+    pipe::PipeFlags,
+};
+
+use crate::{
+    connection::Connection,
+    descendants,
+    failure::{At as _, Failure},
+    identity::{self, Limits},
+    keeper, mounts, namespace, raw, stdio,
+};
+
+/// How long a program waits to be put into its scope.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// Descriptors of a launch, in their order.
+struct Files {
+    streams: [OwnedFd; 3],
+    exit_record: OwnedFd,
+    socket: OwnedFd,
+    hold: Option<OwnedFd>,
+    tie: Option<OwnedFd>,
+}
+
+/// Launches, and keeps. Returns when the app has ended, or after telling why it did not start.
+pub fn launch(
+    connection: Connection,
+    request: Launch,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(), Failure> {
+    match start(&request, descriptors) {
+        Ok((app, mut kept)) => {
+            kept.connection = Some(connection);
+            // Its arguments are not needed any more, and a keeper may live long.
+            drop(request);
+            keeper::keep(app, kept)
+        }
+        Err(failure) => crate::refuse(&connection, failure),
+    }
+}
+
+/// Starts the program and waits until it runs.
+fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Kept), Failure> {
+    let files = sort(request, descriptors)?;
+    files.streams.iter().try_for_each(stdio::check_stream)?;
+    files
+        .hold
+        .iter()
+        .chain(&files.tie)
+        .try_for_each(stdio::check_pair)?;
+    let limits = Limits::of_caller(request.caller_pid, request.user.uid)?;
+    let program = Program::of(request)?;
+
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).at(Stage::Request)?;
+    // The session's leader is the keeper: an app that led its own would be an orphaned process group, which Ctrl-Z does not stop.
+    let me = nix::unistd::getpid();
+    if nix::unistd::getsid(None).at(Stage::Terminal)? != me {
+        nix::unistd::setsid().at(Stage::Terminal)?;
+    }
+    if request.pty {
+        let [terminal, ..] = &files.streams;
+        raw::control_terminal(terminal).at(Stage::Terminal)?;
+    }
+    // Before there is a child, so that none of its signals is lost.
+    let signals = keeper::signals().at(Stage::Request)?;
+    let (report, status) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).at(Stage::Request)?;
+    let Some(app) = raw::fork().at(Stage::Request)? else {
+        let failure = child(request, &files, &limits, &program);
+        let text = launch::encode(&(failure.stage, failure.errno)).unwrap_or_default();
+        let _ = File::from(status).write_all(&text);
+        raw::exit(125)
+    };
+    drop(status);
+    let Files {
+        streams,
+        exit_record,
+        socket,
+        hold,
+        tie,
+    } = files;
+    drop((streams, hold));
+    let dropped = identity::keep_only_keeping();
+
+    let mut text = Vec::new();
+    let read = File::from(report).read_to_end(&mut text).at(Stage::Request);
+    let started = match launch::decode(&text) {
+        Ok((stage, errno)) => Err(Failure { stage, errno }),
+        // The pipe was closed by execve, or by the end of the child.
+        Err(_) => dropped
+            .and(read)
+            .and_then(|_| compare(app, request.namespace_inode)),
+    };
+    if let Err(failure) = started {
+        if let Some(process) = descendants::open(app) {
+            let _ = rustix::process::pidfd_send_signal(&process, rustix::process::Signal::KILL);
+        }
+        let _ = nix::sys::wait::waitpid(app, None);
+        return Err(failure);
+    }
+    let kept = keeper::Kept {
+        connection: None,
+        socket,
+        tie,
+        exit_record,
+        signals,
+    };
+    Ok((app, kept))
+}
+
+fn sort(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<Files, Failure> {
+    let mut rest = descriptors.into_iter();
+    let mut next = || {
+        rest.next()
+            .ok_or(Failure::new(Stage::Descriptors, Errno::BADF))
+    };
+    let files = Files {
+        streams: [next()?, next()?, next()?],
+        exit_record: next()?,
+        socket: next()?,
+        hold: request.hold.then(&mut next).transpose()?,
+        tie: request.tie.then(&mut next).transpose()?,
+    };
+    match rest.next() {
+        None => Ok(files),
+        Some(_) => Err(Failure::new(Stage::Descriptors, Errno::MFILE)),
+    }
+}
+
+/// That the running program is where it should be; one that has ended already was looked at by itself.
+fn compare(app: Pid, inode: u64) -> Result<(), Failure> {
+    match descendants::namespace_of(app) {
+        Some(found) if found != inode => Err(Failure::new(Stage::Verify, Errno::XDEV)),
+        _ => Ok(()),
+    }
+}
+
+/// What execve gets.
+struct Program {
+    path: CString,
+    argv: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Program {
+    fn of(request: &Launch) -> Result<Self, Failure> {
+        let invalid = Failure::new(Stage::Exec, Errno::INVAL);
+        let text = |bytes: &Vec<u8>| CString::new(bytes.clone()).map_err(|_| invalid);
+        let all = |list: &[Vec<u8>]| list.iter().map(text).collect::<Result<Vec<_>, _>>();
+        if !request.program.starts_with(b"/") || request.argv.is_empty() {
+            return Err(invalid);
+        }
+        Ok(Self {
+            path: text(&request.program)?,
+            argv: all(&request.argv)?,
+            environment: all(&request.environment)?,
+        })
+    }
+}
+
+/// The child's road to the program; it comes back only with what went wrong.
+fn child(request: &Launch, files: &Files, limits: &Limits, program: &Program) -> Failure {
+    match become_app(request, files, limits, program) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    }
+}
+
+fn become_app(
+    request: &Launch,
+    files: &Files,
+    limits: &Limits,
+    program: &Program,
+) -> Result<std::convert::Infallible, Failure> {
+    let terminal = request.pty.then_some(&files.streams[0]);
+    own_group(terminal)?;
+    raw::default_signals();
+
+    let namespace = namespace::open(&request.namespace)?;
+    namespace::enter(&namespace)?;
+    if namespace::own_inode()? != request.namespace_inode {
+        return Err(Failure::new(Stage::Verify, Errno::STALE));
+    }
+    drop(namespace);
+    mounts::make(request)?;
+    if namespace::own_inode()? != request.namespace_inode {
+        return Err(Failure::new(Stage::Verify, Errno::XDEV));
+    }
+
+    identity::leave_roots_session()?;
+    limits.apply()?;
+    identity::become_user(&request.user)?;
+    identity::settle(request)?;
+    if let Some(hold) = &files.hold {
+        wait_for_release(hold);
+    }
+    if !request.allow_new_privileges {
+        rustix::thread::set_no_new_privs(true).at(Stage::Privileges)?;
+    }
+    for (stream, number) in files.streams.iter().zip(0..) {
+        raw::place(stream, number).at(Stage::Stdio)?;
+    }
+    raw::close_from_at_exec(3).at(Stage::Descriptors)?;
+    SigSet::empty().thread_set_mask().at(Stage::Exec)?;
+    nix::unistd::execve(&program.path, &program.argv, &program.environment).at(Stage::Exec)
+}
+
+/// A process group of its own, in front of its terminal where it has one; without one, a session of its own.
+fn own_group(terminal: Option<&OwnedFd>) -> Result<(), Failure> {
+    let Some(terminal) = terminal else {
+        return nix::unistd::setsid().map(drop).at(Stage::Terminal);
+    };
+    let me = nix::unistd::getpid();
+    nix::unistd::setpgid(me, me).at(Stage::Terminal)?;
+    // A group in the background that comes to the front is stopped by SIGTTOU otherwise.
+    let mut block = SigSet::empty();
+    block.add(Signal::SIGTTOU);
+    block
+        .thread_swap_mask(SigmaskHow::SIG_BLOCK)
+        .at(Stage::Terminal)?;
+    nix::unistd::tcsetpgrp(terminal, me).at(Stage::Terminal)
+}
+
+/// Tells who holds it its number, and waits until it is let go; a holder that takes too long has lost.
+fn wait_for_release(hold: &OwnedFd) {
+    let text = format!("held {}", nix::unistd::getpid());
+    if rustix::net::send(
+        hold,
+        text.as_bytes(),
+        SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+    )
+    .is_err()
+    {
+        return;
+    }
+    let until = Instant::now() + HOLD;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let Ok(left) = left.try_into() else { return };
+        let mut polled = [PollFd::new(hold, PollFlags::IN)];
+        match rustix::event::poll(&mut polled, Some(&left)) {
+            Ok(0) => return,
+            Err(Errno::INTR) => {}
+            Err(_) => return,
+            Ok(_) => match rustix::net::recv(hold, &mut [0_u8; 16], RecvFlags::DONTWAIT) {
+                Ok((1.., _)) | Err(Errno::AGAIN | Errno::INTR) => {}
+                Ok((0, _)) | Err(_) => return,
+            },
+        }
+    }
+}
