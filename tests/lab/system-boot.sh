@@ -63,12 +63,13 @@ mkdir -p .old
 pivot_root . .old
 umount -l /.old
 rmdir /.old
-# As systemd itself has it: what is mounted later is seen in units with private mounts.
-mount --make-rshared /
 # Sysctls of the machine cannot be changed; those of a network namespace can, by who is in it.
 mount --bind /proc/sys/net /mnt
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
-mount --move /mnt /proc/sys/net 2>/dev/null || { mount --bind /mnt /proc/sys/net; umount /mnt; }
+mount --bind /mnt /proc/sys/net
+umount /mnt
+# As systemd itself has it: what is mounted later is seen in units with private mounts.
+mount --make-rshared /
 exec env -i container=lonewire PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --system --unit=lonewire-test.target --log-target=console --log-level=notice --show-status=0

@@ -21,6 +21,10 @@ use nix::{
 };
 use serde::Deserialize;
 
+use crate::programs::project;
+
+pub mod vpn;
+
 const BOOT: &str = include_str!("system-boot.sh");
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Poweroff, for systemd as process 1: SIGRTMIN+4.
@@ -48,44 +52,10 @@ pub fn install_list() -> Result<Vec<Installed>> {
     struct List {
         file: Vec<Installed>,
     }
-    let path = repository().join("data/install.toml");
+    let path = project().join("data/install.toml");
     let list: List =
         toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
     Ok(list.file)
-}
-
-/// Top folder of the repository.
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap_or_else(|_| PathBuf::from(".."))
-}
-
-/// Path of a built program: in the folder that `LONEWIRE_PROGRAMS` names, or beside the running test.
-///
-/// # Errors
-/// It has not been built.
-pub fn program(name: &str) -> Result<PathBuf> {
-    let folder = match std::env::var_os("LONEWIRE_PROGRAMS") {
-        Some(folder) => PathBuf::from(folder),
-        None => {
-            let exe = std::env::current_exe()?;
-            let folder = exe.parent().context("a program lies in a folder")?;
-            if folder.ends_with("deps") {
-                folder.join("..").canonicalize()?
-            } else {
-                folder.to_owned()
-            }
-        }
-    };
-    let path = folder.join(name);
-    ensure!(
-        path.is_file(),
-        "{} is not there: build the programs first (cargo xtask test does)",
-        path.display()
-    );
-    Ok(path)
 }
 
 /// A booted system. Dropping it powers it off and leaves nothing.
@@ -142,10 +112,11 @@ impl System {
             folder,
         };
         let mut list = list.context("stdin was asked for")?;
+        let programs = crate::programs::built()?;
         for file in install_list()? {
             let source = match (&file.source, &file.program) {
-                (Some(source), None) => repository().join(source),
-                (None, Some(name)) => program(name)?,
+                (Some(source), None) => project().join(source),
+                (None, Some(name)) => programs.join(name),
                 _ => bail!(
                     "{}: either a source or a program",
                     file.destination.display()

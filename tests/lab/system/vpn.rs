@@ -1,0 +1,142 @@
+//! A VPN server for a booted system: a network namespace in it, joined by a veth, with userspace WireGuard, DNS and web inside the tunnel.
+//! The system's own network has no other way out.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use super::{Session, System, poll};
+use crate::keys::Pair;
+
+/// Of the system, and of the server outside of the tunnel: documentation space (RFC 5737).
+const HOST: &str = "203.0.113.1";
+const SERVER: &str = "203.0.113.2";
+const PORT: u16 = 51820;
+/// Of the server inside the tunnel: DNS and web.
+pub const INSIDE: &str = "10.77.0.1";
+/// Known to the tunnel's DNS alone.
+pub const NAME: &str = "whoami.demo";
+/// Where the server's WireGuard interface and files are.
+const NETNS: &str = "vpn";
+const ROLES: &str = "/usr/local/libexec/lonewire-lab";
+
+/// A running server.
+#[derive(Debug)]
+pub struct Vpn {
+    public: String,
+    clients: Vec<Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    private: String,
+    address: String,
+}
+
+impl Vpn {
+    /// Starts a server for some clients.
+    ///
+    /// # Errors
+    /// A program is missing, or the server does not come up.
+    pub fn start(system: &System, clients: u8) -> Result<Self> {
+        let script = |text: &str| system.check(&["sh", "-euc", text]);
+        let server = Pair::new()?;
+        let mut text = format!("[Interface]\nPrivateKey = {}\nListenPort = {PORT}\n", server.private);
+        let mut list = Vec::new();
+        for number in 0..clients {
+            let Pair { private, public } = Pair::new()?;
+            let address = format!("10.77.0.{}", number + 10);
+            text.push_str(&format!("[Peer]\nPublicKey = {public}\nAllowedIPs = {address}/32\n"));
+            list.push(Client { private, address });
+        }
+        let file = system.root().join("run/vpn.conf");
+        fs::write(&file, text)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+
+        script(&format!(
+            "ip netns add {NETNS}; ip link add uplink type veth peer name uplink netns {NETNS}
+             ip addr add {HOST}/24 dev uplink; ip link set uplink up; ip link set lo up
+             ip -n {NETNS} addr add {SERVER}/24 dev uplink; ip -n {NETNS} link set uplink up; ip -n {NETNS} link set lo up"
+        ))?;
+        serve(system, "vpn-wireguard", &["wireguard-go", "-f", "wg0"])?;
+        poll(Duration::from_secs(20), || system.root().join("run/wireguard/wg0.sock").exists().then_some(()))
+            .context("wireguard-go has no socket")?;
+        script(&format!(
+            "ip netns exec {NETNS} wg setconf wg0 /run/vpn.conf
+             ip -n {NETNS} addr add {INSIDE}/24 dev wg0; ip -n {NETNS} link set wg0 mtu 1420 up"
+        ))?;
+
+        // The servers are roles of the lab's own binary.
+        let roles = system.root().join(ROLES.trim_start_matches('/'));
+        fs::create_dir_all(roles.parent().context("absolute")?)?;
+        fs::copy(crate::programs::roles()?, roles)?;
+        let dns = format!("{INSIDE}:53");
+        let record = format!("{NAME}={INSIDE}");
+        serve(system, "vpn-dns", &[ROLES, "role", "dns", "--log", "/run/vpn-dns.log", &dns, &record])?;
+        serve(system, "vpn-web", &[ROLES, "role", "web", "--log", "/run/vpn-web.log", &format!("{INSIDE}:80")])?;
+        let listening = format!("ip netns exec {NETNS} ss -Hltn 'sport = :80 or sport = :53' | wc -l");
+        poll(Duration::from_secs(20), || script(&listening).ok().filter(|count| count == "2"))
+            .with_context(|| format!("the servers do not listen: {}", system.journal().unwrap_or_default()))?;
+        Ok(Self { public: server.public, clients: list })
+    }
+
+    /// What a client imports.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn config(&self, number: usize) -> Result<String> {
+        let client = self.clients.get(number).context("no such client")?;
+        Ok(format!(
+            "[Interface]\nPrivateKey = {}\nAddress = {}/32\nDNS = {INSIDE}\n\n\
+             [Peer]\nPublicKey = {}\nAllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = {SERVER}:{PORT}\nPersistentKeepalive = 5\n",
+            client.private, client.address, self.public
+        ))
+    }
+
+    /// The address that the server sees of a client.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn address(&self, number: usize) -> Result<&str> {
+        Ok(&self.clients.get(number).context("no such client")?.address)
+    }
+
+    /// The clients' private keys, base64: what must be nowhere.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.clients.iter().map(|client| client.private.as_str())
+    }
+
+    /// Has a user import a client's configuration under a name.
+    ///
+    /// # Errors
+    /// `lonewire import` fails.
+    pub fn import(&self, session: &Session<'_>, number: usize, name: &str) -> Result<()> {
+        let path = session.write(&format!("{name}.conf"), &self.config(number)?)?;
+        session.check(&["lonewire", "import", &path, "--name", name])?;
+        Ok(())
+    }
+}
+
+impl Session<'_> {
+    /// Writes a private file into the user's home folder, and gives its path.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> Result<String> {
+        let path = Path::new(&self.home).join(name);
+        let outside = self.system.root().join(path.strip_prefix("/")?);
+        fs::write(&outside, text)?;
+        fs::set_permissions(&outside, fs::Permissions::from_mode(0o600))?;
+        std::os::unix::fs::chown(&outside, Some(self.uid.parse()?), Some(self.gid.parse()?))?;
+        Ok(path.display().to_string())
+    }
+}
+
+/// Runs a server in the namespace as a unit of the system.
+fn serve(system: &System, unit: &str, argv: &[&str]) -> Result<()> {
+    let mut line = vec!["systemd-run", "--quiet", "--collect", "--unit", unit];
+    line.extend(["-p", "NetworkNamespacePath=/run/netns/vpn", "--"]);
+    line.extend(argv);
+    system.check(&line)?;
+    Ok(())
+}
