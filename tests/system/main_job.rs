@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lab::system::{Place, System, poll, vpn::{NAME, Vpn}};
+use lab::system::{
+    Place, System, poll,
+    vpn::{NAME, Vpn},
+};
 
 /// Exit code of the command line for "not authorised".
 const NOT_AUTHORISED: i32 = 4;
@@ -15,17 +18,58 @@ fn the_bus_starts_the_helper_for_whoever_asks_first() -> Result<()> {
     let system = System::boot()?;
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;
-    assert_eq!(system.property("lonewire-helper.service", "ActiveState")?, "inactive");
-    let get = ["busctl", "--system", "get-property", "org.lonewire.Helper1", "/org/lonewire/Helper1"];
+    assert_eq!(
+        system.property("lonewire-helper.service", "ActiveState")?,
+        "inactive"
+    );
+    let get = [
+        "busctl",
+        "--system",
+        "get-property",
+        "org.lonewire.Helper1",
+        "/org/lonewire/Helper1",
+    ];
     let version = anna.check(&[&get[..], &["org.lonewire.Helper1.Service", "Version"]].concat())?;
     assert_eq!(version, format!("s \"{}\"", env!("CARGO_PKG_VERSION")));
-    assert_eq!(system.property("lonewire-helper.service", "ActiveState")?, "active");
-    assert_eq!(system.property("lonewire-helper.service", "Type")?, "notify");
+    assert_eq!(
+        system.property("lonewire-helper.service", "ActiveState")?,
+        "active"
+    );
+    assert_eq!(
+        system.property("lonewire-helper.service", "Type")?,
+        "notify"
+    );
 
     // Nobody else may have the name, and what is not in the contract is refused by the bus.
-    let own = anna.run(&["busctl", "--system", "call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName", "su", "org.lonewire.Helper1", "0"])?;
-    assert!(String::from_utf8_lossy(&own.stderr).contains("not allowed to own"), "{own:?}");
-    let other = anna.run(&[&["busctl", "--system", "call", "org.lonewire.Helper1", "/org/lonewire/Helper1"][..], &["org.freedesktop.DBus.ObjectManager", "GetManagedObjects"]].concat())?;
+    let own = anna.run(&[
+        "busctl",
+        "--system",
+        "call",
+        "org.freedesktop.DBus",
+        "/",
+        "org.freedesktop.DBus",
+        "RequestName",
+        "su",
+        "org.lonewire.Helper1",
+        "0",
+    ])?;
+    assert!(
+        String::from_utf8_lossy(&own.stderr).contains("not allowed to own"),
+        "{own:?}"
+    );
+    let other = anna.run(
+        &[
+            &[
+                "busctl",
+                "--system",
+                "call",
+                "org.lonewire.Helper1",
+                "/org/lonewire/Helper1",
+            ][..],
+            &["org.freedesktop.DBus.ObjectManager", "GetManagedObjects"],
+        ]
+        .concat(),
+    )?;
     assert!(!other.status.success(), "{other:?}");
     Ok(())
 }
@@ -41,27 +85,62 @@ fn a_user_at_the_screen_runs_a_program_and_a_remote_one_is_refused() -> Result<(
 
     vpn.import(&anna, 0, "demo")?;
     anna.check(&["lonewire", "up", "demo"])?;
-    let seen = anna.check(&["lonewire", "run", "-t", "demo", "--", "curl", "-sS", "--max-time", "10", &format!("http://{NAME}/")])?;
+    let seen = anna.check(&[
+        "lonewire",
+        "run",
+        "-t",
+        "demo",
+        "--",
+        "curl",
+        "-sS",
+        "--max-time",
+        "10",
+        &format!("http://{NAME}/"),
+    ])?;
     assert!(seen.contains(vpn.address(0)?), "{seen}");
     // The same person inside and outside; nothing on the system's side but the tunnel's WireGuard leads out.
     let id = ["sh", "-c", "id; umask; pwd"];
     let inside = anna.check(&[&["lonewire", "run", "-t", "demo", "--"][..], &id].concat())?;
     assert_eq!(inside, anna.check(&id)?);
-    let links = anna.check(&["lonewire", "run", "-t", "demo", "--", "ls", "/sys/class/net"])?;
+    let links = anna.check(&[
+        "lonewire",
+        "run",
+        "-t",
+        "demo",
+        "--",
+        "ls",
+        "/sys/class/net",
+    ])?;
     let links: Vec<_> = links.lines().collect();
-    assert!(matches!(links[..], ["lo", link] if link.starts_with("lw-")), "{links:?}");
+    assert!(
+        matches!(links[..], ["lo", link] if link.starts_with("lw-")),
+        "{links:?}"
+    );
 
     // No agent can ask bob for his password: that is a no.
     let path = bob.write("demo.conf", &vpn.config(1)?)?;
     let import = bob.run(&["lonewire", "--no-input", "import", &path])?;
     assert_eq!(import.status.code(), Some(NOT_AUTHORISED), "{import:?}");
-    assert_eq!(bob.check(&["lonewire", "list", "--json"])?.matches("public_key").count(), 0);
+    assert_eq!(
+        bob.check(&["lonewire", "list", "--json"])?
+            .matches("public_key")
+            .count(),
+        0
+    );
     // Anna's tunnel is nothing to him.
     let run = bob.run(&["lonewire", "--no-input", "run", "-t", "demo", "--", "true"])?;
     assert_eq!(run.status.code(), Some(RUN_FAILED), "{run:?}");
 
     // A service user without a session sees nothing and may nothing.
-    let nobody = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--uid=nobody", "--"];
+    let nobody = [
+        "systemd-run",
+        "--quiet",
+        "--wait",
+        "--pipe",
+        "--collect",
+        "--uid=nobody",
+        "--",
+    ];
     let list = system.check(&[&nobody[..], &["lonewire", "list", "--json"]].concat())?;
     assert!(!list.contains("demo"), "{list}");
     Ok(())
@@ -74,7 +153,15 @@ fn an_app_lives_in_the_session_of_its_user() -> Result<()> {
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;
     vpn.import(&anna, 0, "demo")?;
-    let cgroup = anna.check(&["lonewire", "run", "-t", "demo", "--", "cat", "/proc/self/cgroup"])?;
+    let cgroup = anna.check(&[
+        "lonewire",
+        "run",
+        "-t",
+        "demo",
+        "--",
+        "cat",
+        "/proc/self/cgroup",
+    ])?;
     assert!(
         cgroup.contains("/user@61001.service/app.slice/app-") && cgroup.ends_with(".scope"),
         "{cgroup}"
@@ -83,12 +170,29 @@ fn an_app_lives_in_the_session_of_its_user() -> Result<()> {
     let ask = "pkcheck --action-id org.lonewire.helper1.connect-own --process $$";
     anna.check(&["lonewire", "run", "-t", "demo", "--", "sh", "-c", ask])?;
     // And the user's service manager can end it.
-    anna.check(&["lonewire", "run", "-t", "demo", "--detach", "--", "sleep", "300"])?;
-    let scopes = ["systemctl", "--user", "--no-legend", "--plain", "list-units", "app-*.scope"];
+    anna.check(&[
+        "lonewire", "run", "-t", "demo", "--detach", "--", "sleep", "300",
+    ])?;
+    let scopes = [
+        "systemctl",
+        "--user",
+        "--no-legend",
+        "--plain",
+        "list-units",
+        "app-*.scope",
+    ];
     let listed = anna.check(&scopes)?;
-    let scope = listed.split_whitespace().next().context("no scope")?.to_owned();
+    let scope = listed
+        .split_whitespace()
+        .next()
+        .context("no scope")?
+        .to_owned();
     anna.check(&["systemctl", "--user", "stop", &scope])?;
-    let ended = || anna.check(&["lonewire", "ps"]).ok().filter(|list| !list.contains("sleep"));
+    let ended = || {
+        anna.check(&["lonewire", "ps"])
+            .ok()
+            .filter(|list| !list.contains("sleep"))
+    };
     poll(Duration::from_secs(10), ended).context("the app is still told")?;
     Ok(())
 }
@@ -100,21 +204,48 @@ fn a_helper_that_is_restarted_adopts_tunnels_and_apps() -> Result<()> {
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;
     vpn.import(&anna, 0, "demo")?;
-    anna.check(&["lonewire", "run", "-t", "demo", "--detach", "--", "sleep", "300"])?;
+    anna.check(&[
+        "lonewire", "run", "-t", "demo", "--detach", "--", "sleep", "300",
+    ])?;
     let pid = || system.check(&["pgrep", "-u", "anna", "-x", "sleep", "-n"]);
     let netns = || system.check(&["ip", "netns", "list"]);
     let before = (anna.check(&["lonewire", "ps", "--json"])?, pid()?, netns()?);
 
     let helper = system.property("lonewire-helper.service", "MainPID")?;
     system.check(&["systemctl", "restart", "lonewire-helper.service"])?;
-    assert_ne!(system.property("lonewire-helper.service", "MainPID")?, helper);
-    assert_eq!((anna.check(&["lonewire", "ps", "--json"])?, pid()?, netns()?), before);
-    let seen = anna.check(&["lonewire", "run", "-t", "demo", "--", "curl", "-sS", "--max-time", "10", &format!("http://{NAME}/")])?;
+    assert_ne!(
+        system.property("lonewire-helper.service", "MainPID")?,
+        helper
+    );
+    assert_eq!(
+        (anna.check(&["lonewire", "ps", "--json"])?, pid()?, netns()?),
+        before
+    );
+    let seen = anna.check(&[
+        "lonewire",
+        "run",
+        "-t",
+        "demo",
+        "--",
+        "curl",
+        "-sS",
+        "--max-time",
+        "10",
+        &format!("http://{NAME}/"),
+    ])?;
     assert!(seen.contains(vpn.address(0)?), "{seen}");
 
     // Killed, it comes back by itself, and knows them all the same.
-    system.check(&["systemctl", "kill", "--signal=KILL", "lonewire-helper.service"])?;
-    assert_eq!((anna.check(&["lonewire", "ps", "--json"])?, pid()?, netns()?), before);
+    system.check(&[
+        "systemctl",
+        "kill",
+        "--signal=KILL",
+        "lonewire-helper.service",
+    ])?;
+    assert_eq!(
+        (anna.check(&["lonewire", "ps", "--json"])?, pid()?, netns()?),
+        before
+    );
     anna.check(&["lonewire", "stop", "--all"])?;
     anna.check(&["lonewire", "down", "demo"])?;
     let gone = || netns().ok().filter(|list| !list.contains("lw-"));

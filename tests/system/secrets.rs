@@ -7,9 +7,14 @@ use lab::system::{Place, System, vpn::Vpn};
 #[test]
 fn the_journal_holds_no_key_even_when_everything_is_logged() -> Result<()> {
     let system = System::boot()?;
-    let drop_in = system.root().join("etc/systemd/system/lonewire-helper.service.d");
+    let drop_in = system
+        .root()
+        .join("etc/systemd/system/lonewire-helper.service.d");
     std::fs::create_dir_all(&drop_in)?;
-    std::fs::write(drop_in.join("log.conf"), "[Service]\nEnvironment=RUST_LOG=trace\n")?;
+    std::fs::write(
+        drop_in.join("log.conf"),
+        "[Service]\nEnvironment=RUST_LOG=trace\n",
+    )?;
     system.check(&["systemctl", "daemon-reload"])?;
     let vpn = Vpn::start(&system, 1)?;
     system.add_user("anna", 61001, &[])?;
@@ -25,14 +30,20 @@ fn the_journal_holds_no_key_even_when_everything_is_logged() -> Result<()> {
     assert!(!refused.status.success());
     anna.check(&["lonewire", "down", "demo"])?;
     let journal = system.journal()?;
-    assert!(journal.contains("lonewire-helper"), "the helper logged nothing");
+    assert!(
+        journal.contains("lonewire-helper"),
+        "the helper logged nothing"
+    );
     let told = [journal.as_bytes(), &refused.stdout, &refused.stderr].concat();
     for secret in vpn.secrets() {
         let raw = STANDARD.decode(secret)?;
         let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
         let list = raw.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
         for form in [secret.as_bytes(), hex.as_bytes(), list.as_bytes(), &raw] {
-            assert!(!told.windows(form.len()).any(|part| part == form), "a key was logged");
+            assert!(
+                !told.windows(form.len()).any(|part| part == form),
+                "a key was logged"
+            );
         }
     }
     Ok(())

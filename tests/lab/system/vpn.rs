@@ -41,12 +41,17 @@ impl Vpn {
     pub fn start(system: &System, clients: u8) -> Result<Self> {
         let script = |text: &str| system.check(&["sh", "-euc", text]);
         let server = Pair::new()?;
-        let mut text = format!("[Interface]\nPrivateKey = {}\nListenPort = {PORT}\n", server.private);
+        let mut text = format!(
+            "[Interface]\nPrivateKey = {}\nListenPort = {PORT}\n",
+            server.private
+        );
         let mut list = Vec::new();
         for number in 0..clients {
             let Pair { private, public } = Pair::new()?;
             let address = format!("10.77.0.{}", number + 10);
-            text.push_str(&format!("[Peer]\nPublicKey = {public}\nAllowedIPs = {address}/32\n"));
+            text.push_str(&format!(
+                "[Peer]\nPublicKey = {public}\nAllowedIPs = {address}/32\n"
+            ));
             list.push(Client { private, address });
         }
         let file = system.root().join("run/vpn.conf");
@@ -59,8 +64,14 @@ impl Vpn {
              ip -n {NETNS} addr add {SERVER}/24 dev uplink; ip -n {NETNS} link set uplink up; ip -n {NETNS} link set lo up"
         ))?;
         serve(system, "vpn-wireguard", &["wireguard-go", "-f", "wg0"])?;
-        poll(Duration::from_secs(20), || system.root().join("run/wireguard/wg0.sock").exists().then_some(()))
-            .context("wireguard-go has no socket")?;
+        poll(Duration::from_secs(20), || {
+            system
+                .root()
+                .join("run/wireguard/wg0.sock")
+                .exists()
+                .then_some(())
+        })
+        .context("wireguard-go has no socket")?;
         script(&format!(
             "ip netns exec {NETNS} wg setconf wg0 /run/vpn.conf
              ip -n {NETNS} addr add {INSIDE}/24 dev wg0; ip -n {NETNS} link set wg0 mtu 1420 up"
@@ -72,12 +83,46 @@ impl Vpn {
         fs::copy(crate::programs::roles()?, roles)?;
         let dns = format!("{INSIDE}:53");
         let record = format!("{NAME}={INSIDE}");
-        serve(system, "vpn-dns", &[ROLES, "role", "dns", "--log", "/run/vpn-dns.log", &dns, &record])?;
-        serve(system, "vpn-web", &[ROLES, "role", "web", "--log", "/run/vpn-web.log", &format!("{INSIDE}:80")])?;
-        let listening = format!("ip netns exec {NETNS} ss -Hltn 'sport = :80 or sport = :53' | wc -l");
-        poll(Duration::from_secs(20), || script(&listening).ok().filter(|count| count == "2"))
-            .with_context(|| format!("the servers do not listen: {}", system.journal().unwrap_or_default()))?;
-        Ok(Self { public: server.public, clients: list })
+        serve(
+            system,
+            "vpn-dns",
+            &[
+                ROLES,
+                "role",
+                "dns",
+                "--log",
+                "/run/vpn-dns.log",
+                &dns,
+                &record,
+            ],
+        )?;
+        serve(
+            system,
+            "vpn-web",
+            &[
+                ROLES,
+                "role",
+                "web",
+                "--log",
+                "/run/vpn-web.log",
+                &format!("{INSIDE}:80"),
+            ],
+        )?;
+        let listening =
+            format!("ip netns exec {NETNS} ss -Hltn 'sport = :80 or sport = :53' | wc -l");
+        poll(Duration::from_secs(20), || {
+            script(&listening).ok().filter(|count| count == "2")
+        })
+        .with_context(|| {
+            format!(
+                "the servers do not listen: {}",
+                system.journal().unwrap_or_default()
+            )
+        })?;
+        Ok(Self {
+            public: server.public,
+            clients: list,
+        })
     }
 
     /// What a client imports.
