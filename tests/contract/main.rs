@@ -8,4 +8,5 @@ mod lints;
 mod parser;
 mod polkit;
 mod repo;
+mod supply;
 mod units;
