@@ -60,7 +60,7 @@ fn pin(name: &LinkName) -> Result<(), Failure> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0)
+        .mode(0o000)
         .open(&path)
         .at(Stage::Namespace)?;
     let bound = mount_bind(OWN, &path).at(Stage::Namespace);
