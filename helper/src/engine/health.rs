@@ -18,6 +18,9 @@ use crate::ports::{Backend, Instance as _, PortError, PortResult, Ports};
 /// While blocked, peers are set again so often: userspace WireGuard stops trying 90 s after the last answer.
 const RENEW: Duration = Duration::from_secs(30);
 
+/// An uplink that comes and goes renews them no more often than so.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// Names of endpoints are looked up at most so often.
 const RESOLVE: Duration = Duration::from_secs(30);
 
@@ -34,6 +37,8 @@ const STABLE: Duration = Duration::from_secs(30);
 struct Watch {
     renewed: Duration,
     renewals: u32,
+    /// The uplink has changed since.
+    uplink_changed: bool,
     resolved: Duration,
     blind: u32,
     /// Starts of the data plane that did not last, and the last of them.
@@ -48,6 +53,7 @@ impl<P: Ports> Engine<P> {
         let mut watch = Watch {
             renewed: now,
             renewals: 0,
+            uplink_changed: false,
             resolved: now,
             blind: 0,
             restarts: 0,
@@ -68,7 +74,7 @@ impl<P: Ports> Engine<P> {
                     None => std::future::pending().await,
                 }
             };
-            let uplink_changed = tokio::select! {
+            tokio::select! {
                 biased;
                 () = died => {
                     self.revive(&tunnel, &up, &mut watch).await;
@@ -77,15 +83,16 @@ impl<P: Ports> Engine<P> {
                 changed = uplink.changed() => {
                     if changed.is_err() { return }
                     up.health.borrow_mut().wake(self.ports.uptime());
-                    true
+                    watch.uplink_changed = true;
                 }
-                () = self.ports.sleep(pause) => false,
-            };
+                () = self.ports.sleep(pause) => {}
+            }
             self.look(&tunnel, &up, &mut watch).await;
-            let due = self.ports.uptime().saturating_sub(watch.renewed) >= RENEW;
+            let since = self.ports.uptime().saturating_sub(watch.renewed);
+            let due = since >= RENEW || (watch.uplink_changed && since >= SETTLE);
             let blocked = matches!(tunnel.state(), State::Blocked(_));
             let running = up.backend == Backend::Kernel || up.instance.borrow().is_some();
-            if blocked && running && (due || uplink_changed) {
+            if blocked && running && due {
                 self.renew_peers(&tunnel, &up, &mut watch).await;
             }
         }
@@ -162,6 +169,7 @@ impl<P: Ports> Engine<P> {
         if matches!(state, State::Blocked(_)) && !matches!(before, State::Blocked(_)) {
             watch.renewed = now;
             watch.renewals = 0;
+            watch.uplink_changed = false;
             if !self.has_uplink(up).await {
                 up.health.borrow_mut().block(Reason::NoUplink);
             }
@@ -170,6 +178,24 @@ impl<P: Ports> Engine<P> {
         // Taken down while it was looked at.
         if tunnel.is_still(up) {
             self.set_state(tunnel, state);
+        }
+    }
+
+    /// Says anew why no handshake comes.
+    async fn tell_why(&self, tunnel: &Tunnel<P>, up: &Rc<Up<P>>) {
+        let reason = if self.has_uplink(up).await {
+            Reason::NoHandshake
+        } else {
+            Reason::NoUplink
+        };
+        let state = up.health.borrow().state();
+        if matches!(
+            state,
+            State::Blocked(Reason::NoHandshake | Reason::NoUplink)
+        ) && tunnel.is_still(up)
+        {
+            up.health.borrow_mut().block(reason);
+            self.set_state(tunnel, State::Blocked(reason));
         }
     }
 
@@ -191,10 +217,12 @@ impl<P: Ports> Engine<P> {
     }
 
     /// Sets all peers again, so that handshakes start at once; where that has not helped twice, by their names' addresses of now.
-    async fn renew_peers(&self, tunnel: &Tunnel<P>, up: &Up<P>, watch: &mut Watch) {
+    async fn renew_peers(&self, tunnel: &Tunnel<P>, up: &Rc<Up<P>>, watch: &mut Watch) {
         let now = self.ports.uptime();
         watch.renewed = now;
         watch.renewals += 1;
+        watch.uplink_changed = false;
+        self.tell_why(tunnel, up).await;
         if watch.renewals > 2 && now.saturating_sub(watch.resolved) >= RESOLVE {
             watch.resolved = now;
             self.resolve_again(up).await;

@@ -6,6 +6,7 @@ mod apps;
 mod check;
 mod connect;
 mod disconnect;
+mod environment;
 pub mod error;
 pub mod handle;
 mod health;

@@ -8,7 +8,7 @@ use lonewire_core::{
     name::{Id, LinkName},
     plan::{Step, Undo},
     resolv,
-    seal::{self, Expected, Violation},
+    seal::{self, Expected, Probe, Violation},
     state::Reason,
     tunnel::{self, Phase, Run},
 };
@@ -165,12 +165,22 @@ impl<P: Ports> Engine<P> {
             }
             Step::Seal => {
                 self.turn_at_warden().await.map_err(Broken::Limit)?;
-                let survey = self.ports.survey(&making.record.link).await?;
+                let namespace = making.namespace()?;
+                let (survey, observed) = tokio::join!(
+                    self.ports.survey(&namespace.name),
+                    self.ports.observe(namespace)
+                );
+                let (survey, mut observed) = (survey?, observed?);
                 if survey.inode != making.record.inode {
-                    return Err(Broken::Unsealed(Vec::new()));
+                    let found = "another namespace of that name".to_owned();
+                    return Err(Broken::Unsealed(vec![Violation {
+                        probe: Probe::Links,
+                        found,
+                    }]));
                 }
+                observed.sysctls.clone_from(&survey.sysctls);
                 making.record.sysctls = survey.sysctls;
-                self.check_seal(making.namespace()?, &making.record).await?;
+                seal::check(&observed, &expected(&making.record)).map_err(Broken::Unsealed)?;
                 making.record.phase = Phase::Up;
                 self.write_run(&making.run, &making.record).await?;
             }

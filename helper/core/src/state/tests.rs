@@ -241,4 +241,7 @@ fn totals_go_on_over_a_reset() {
     assert_eq!(totals.add(15, 25), (15, 25));
     assert_eq!(totals.add(0, 3), (15, 28));
     assert_eq!(totals.add(5, 3), (20, 28));
+    // Reset and grown past the last value before it was looked at: only who reset it knows.
+    totals.restart();
+    assert_eq!(totals.add(9, 9), (29, 37));
 }

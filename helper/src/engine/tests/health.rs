@@ -45,12 +45,20 @@ async fn a_blocked_tunnel_renews_its_peer_every_thirty_seconds_and_when_the_upli
         // 31 s at most: it is looked at every second.
         pass(8.0 * 31.0).await;
         assert_eq!(world.0.renewals.get(), 9);
+        pass(3.0).await;
         world.0.uplink_changes.notify_one();
-        pass(0.5).await;
+        pass(0.2).await;
         assert_eq!(world.0.renewals.get(), 10);
+        // An uplink that flaps does not make a flood of handshakes; the last change counts.
+        for _ in 0..100 {
+            world.0.uplink_changes.notify_one();
+            pass(0.1).await;
+        }
+        let renewals = world.0.renewals.get();
+        assert!((14..=16).contains(&renewals), "{renewals}");
         world.0.alive.set(true);
         world.0.uplink_changes.notify_one();
-        pass(0.5).await;
+        pass(2.5).await;
         assert_eq!(bed.state(&id).await, PROTECTED);
         let renewals = world.0.renewals.get();
         pass(300.0).await;
@@ -97,6 +105,10 @@ async fn without_an_uplink_it_says_so() {
             bed.state(&id).await,
             (TunnelState::Blocked, Some("no-uplink"))
         );
+        world.0.uplink.set(true);
+        world.0.uplink_changes.notify_one();
+        pass(2.5).await;
+        assert_eq!(bed.state(&id).await, BLOCKED);
     })
     .await;
 }
