@@ -73,7 +73,8 @@ pub(super) struct InterfaceDraft {
 pub(super) struct PeerDraft {
     pub place: Place,
     pub public_key: Once<PublicKey>,
-    pub preshared_key: Once<Key>,
+    /// All zeros are no key.
+    pub preshared_key: Once<Option<Key>>,
     pub endpoint: Once<Endpoint>,
     pub keepalive: Once<u16>,
     pub allowed_ips: Unique<IpNet>,
@@ -99,7 +100,7 @@ pub(super) fn merge(
         else {
             let peer = Peer {
                 public_key,
-                preshared_key: good(draft.preshared_key),
+                preshared_key: good(draft.preshared_key).flatten(),
                 endpoint: good(draft.endpoint),
                 allowed_ips: vec![],
                 keepalive: good(draft.keepalive),
@@ -108,7 +109,8 @@ pub(super) fn merge(
             continue;
         };
         let conflicts = [
-            add(&mut peer.preshared_key, draft.preshared_key).map(|place| (place, "PresharedKey")),
+            add(&mut peer.preshared_key, without_none(draft.preshared_key))
+                .map(|place| (place, "PresharedKey")),
             add(&mut peer.endpoint, draft.endpoint).map(|place| (place, "Endpoint")),
             add(&mut peer.keepalive, draft.keepalive).map(|place| (place, "PersistentKeepalive")),
         ];
@@ -131,6 +133,10 @@ pub(super) fn merge(
             ..peer
         })
         .collect()
+}
+
+fn without_none<T>(once: Once<Option<T>>) -> Once<T> {
+    once.map(|(place, value)| (place, value.flatten()))
 }
 
 /// Sets what is not set yet. Answers with the place of a value that contradicts.

@@ -56,10 +56,19 @@ impl Item<'_> {
         self.fill(slot, value::public_key, None);
     }
 
-    pub fn secret(&mut self, slot: &mut Once<Key>) {
+    pub fn private(&mut self, slot: &mut Once<Key>) {
         let may_keep = self.may_keep;
-        let read = |text: &str| match value::secret_key(text)? {
+        let read = |text: &str| match value::private_key(text)? {
             Key::Unchanged if !may_keep => Err(Reason::NothingStored),
+            key => Ok(key),
+        };
+        self.fill(slot, read, None);
+    }
+
+    pub fn preshared(&mut self, slot: &mut Once<Option<Key>>) {
+        let may_keep = self.may_keep;
+        let read = |text: &str| match value::preshared_key(text)? {
+            Some(Key::Unchanged) if !may_keep => Err(Reason::NothingStored),
             key => Ok(key),
         };
         self.fill(slot, read, None);

@@ -215,7 +215,7 @@ impl Reader {
                 line: self.number,
                 key: name,
             }),
-            (Setting::PrivateKey, _) => item.secret(&mut interface.private_key),
+            (Setting::PrivateKey, _) => item.private(&mut interface.private_key),
             (Setting::ListenPort, _) => item.once(&mut interface.listen_port, value::listen_port),
             (Setting::Mtu, _) => item.once(&mut interface.mtu, value::mtu),
             (Setting::Address, _) => {
@@ -235,7 +235,7 @@ impl Reader {
                 item.list(is_comma_or_blank, value::dns, add, Reason::TooManyDns);
             }
             (Setting::PublicKey, Some(peer)) => item.public(&mut peer.public_key),
-            (Setting::PresharedKey, Some(peer)) => item.secret(&mut peer.preshared_key),
+            (Setting::PresharedKey, Some(peer)) => item.preshared(&mut peer.preshared_key),
             (Setting::Endpoint, Some(peer)) => item.once(&mut peer.endpoint, value::endpoint),
             (Setting::Keepalive, Some(peer)) => item.once(&mut peer.keepalive, value::keepalive),
             (Setting::AllowedIps, Some(peer)) => {

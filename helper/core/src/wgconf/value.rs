@@ -11,18 +11,23 @@ use crate::secret::{PublicKey, Secret};
 /// Stands for the stored key.
 pub(super) const UNCHANGED: &str = "(unchanged)";
 
-/// A private or preshared key, `(unchanged)` too. All zeros are refused: to the kernel they mean "no key".
-pub(super) fn secret_key(text: &str) -> Result<Key, Reason> {
+/// A private key or `(unchanged)`. All zeros are refused: to the kernel they mean "no key".
+pub(super) fn private_key(text: &str) -> Result<Key, Reason> {
+    secret_key(text)?.ok_or(Reason::KeyZero)
+}
+
+/// A preshared key or `(unchanged)`; all zeros are none, as in wg(8).
+pub(super) fn preshared_key(text: &str) -> Result<Option<Key>, Reason> {
+    secret_key(text)
+}
+
+fn secret_key(text: &str) -> Result<Option<Key>, Reason> {
     if text.eq_ignore_ascii_case(UNCHANGED) {
-        return Ok(Key::Unchanged);
+        return Ok(Some(Key::Unchanged));
     }
     check_key_length(text)?;
     let key = Secret::from_base64(text).ok_or(Reason::KeyEncoding)?;
-    if key.expose() == &[0; 32] {
-        Err(Reason::KeyZero)
-    } else {
-        Ok(Key::Given(key))
-    }
+    Ok((key.expose() != &[0; 32]).then_some(Key::Given(key)))
 }
 
 pub(super) fn public_key(text: &str) -> Result<PublicKey, Reason> {

@@ -86,6 +86,18 @@ fn hooks_and_privileges_are_reported_with_their_line_and_not_kept() {
 }
 
 #[test]
+fn a_preshared_key_of_zeros_is_none_as_in_wg() {
+    let zeros = format!("PresharedKey = {}=", "A".repeat(43));
+    assert_eq!(config(&peer(&zeros)).peers[0].preshared_key, None);
+    // Given is given, all the same.
+    let text = peer(&format!("{zeros}\nPresharedKey = {PRESHARED}"));
+    assert_eq!(
+        parse_new(text.as_bytes()).unwrap_err()[0].code(),
+        "duplicate-key"
+    );
+}
+
+#[test]
 fn the_least_configuration_is_a_private_key() {
     let config = config(&interface(""));
     assert_eq!(
