@@ -13,7 +13,7 @@ use super::{
     state::{Tunnel, Up},
     steps::{self, Broken},
 };
-use crate::ports::{Backend, Instance as _, PortError, PortResult, Ports};
+use crate::ports::{Backend, Instance as _, Links, PortError, PortResult, Ports};
 
 /// While blocked, peers are set again so often: userspace WireGuard stops trying 90 s after the last answer.
 const RENEW: Duration = Duration::from_secs(30);
@@ -87,12 +87,14 @@ impl<P: Ports> Engine<P> {
                 }
                 () = self.ports.sleep(pause) => {}
             }
+            if up.backend == Backend::Userspace && up.instance.borrow().is_none() {
+                continue;
+            }
             self.look(&tunnel, &up, &mut watch).await;
             let since = self.ports.uptime().saturating_sub(watch.renewed);
             let due = since >= RENEW || (watch.uplink_changed && since >= SETTLE);
             let blocked = matches!(tunnel.state(), State::Blocked(_));
-            let running = up.backend == Backend::Kernel || up.instance.borrow().is_some();
-            if blocked && running && due {
+            if blocked && due {
                 self.renew_peers(&tunnel, &up, &mut watch).await;
             }
         }
@@ -311,7 +313,12 @@ impl<P: Ports> Engine<P> {
             }
             match self.start_again(up).await {
                 Ok(()) => break,
-                Err(error) => tracing::warn!(?error, link = %up.link(), "no data plane yet"),
+                Err(error) => {
+                    tracing::warn!(?error, link = %up.link(), "no data plane yet");
+                    if error.is_busy() {
+                        self.drop_tun(up).await;
+                    }
+                }
             }
         }
         let now = self.ports.uptime();
@@ -320,6 +327,14 @@ impl<P: Ports> Engine<P> {
         restart(up, |_| true);
         up.health.borrow_mut().renewed(now);
         self.nudge(up).await;
+    }
+
+    /// Another instance holds the TUN, one that was started just before the helper was killed: it ends with the link. The next start
+    /// makes the link again; apps are offline meanwhile.
+    async fn drop_tun(&self, up: &Up<P>) {
+        if let Err(error) = Links::delete(&self.ports, &up.namespace, up.link()).await {
+            tracing::warn!(%error, link = %up.link(), "the link was not deleted");
+        }
     }
 
     async fn start_again(&self, up: &Up<P>) -> Result<(), Broken> {

@@ -54,6 +54,17 @@ impl Broken {
         }
     }
 
+    /// Whether another process holds the TUN.
+    pub fn is_busy(&self) -> bool {
+        matches!(
+            self,
+            Self::Port(PortError::Warden {
+                stage: Stage::Tun,
+                errno: libc::EBUSY
+            })
+        )
+    }
+
     /// Whether the thing was there before, and so is not ours to take away.
     pub fn was_there(&self) -> bool {
         matches!(

@@ -285,3 +285,134 @@ async fn killed_at_any_step_of_a_launch_the_app_is_known_or_never_was() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_step_of_a_forced_disconnect_the_app_is_online_by_the_tunnel_or_offline() {
+    for fault in [Fault::Before, Fault::After] {
+        for number in 0.. {
+            let world = World::new();
+            let (id, app, done) = live(&world, async |bed| {
+                let id = bed.tunnel("home", 1).await;
+                let (app, _) = bed.launch(&id, wish()).await.unwrap();
+                let point = world.0.points.borrow().len() + number;
+                world.0.fault.set(Some((point, fault)));
+                let done = within(20, bed.disconnect(&id, true)).await.is_some();
+                (id, app, done)
+            })
+            .await;
+            world.0.fault.set(None);
+            live(&world, async |bed| {
+                let at = format!("{fault:?} {number}");
+                assert_eq!(spaces(&world).len(), 1, "{at}");
+                match bed.info(&id).await.state {
+                    TunnelState::Off => assert!(world.wire(|_| ()).is_none(), "{at}"),
+                    TunnelState::Protected => assert_eq!(world.living_planes(), 1, "{at}"),
+                    other => panic!("{at}: {other:?}"),
+                }
+                world.end(&app, Exit::Code(0));
+                settle().await;
+                bed.disconnect(&id, false).await.unwrap();
+                assert!(world.is_bare(), "{at}");
+            })
+            .await;
+            if done {
+                assert!(number >= 2);
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_while_a_data_plane_is_replaced_it_is_replaced_after_a_restart() {
+    for fault in [Fault::Before, Fault::After] {
+        for number in 0..5 {
+            let world = World::new();
+            let id = live(&world, async |bed| {
+                let id = bed.tunnel("home", 1).await;
+                bed.connect(&id, 10).await.unwrap();
+                let point = world.0.points.borrow().len() + number;
+                world.0.fault.set(Some((point, fault)));
+                world.kill_plane();
+                pass(5.0).await;
+                id
+            })
+            .await;
+            world.0.fault.set(None);
+            is_whole(&world, &id, &format!("{fault:?} {number}")).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_namespace_under_the_same_name_is_not_adopted() {
+    let world = World::new();
+    let id = live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        id
+    })
+    .await;
+    world
+        .0
+        .namespaces
+        .borrow_mut()
+        .values_mut()
+        .for_each(|space| space.inode += 1);
+    live(&world, async |bed| {
+        assert_eq!(bed.state(&id).await, (TunnelState::Off, None));
+        assert!(world.is_bare());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_without_peers_is_there_after_a_restart() {
+    let world = World::new();
+    let made = live(&world, async |bed| {
+        bed.handle
+            .create(Grant::for_test(ANNA), "new".into())
+            .await
+            .unwrap()
+    })
+    .await;
+    live(&world, async |bed| {
+        let info = bed.info(&made.id).await;
+        assert_eq!((info.name, info.public_key), (made.name, made.public_key));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_replaced_while_up_is_adopted_as_it_was_and_taken_over_at_the_next_connect() {
+    let world = World::new();
+    let id = live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        let text = config(1, ENDPOINT)
+            .replace("10.0.0.2", "10.0.0.7")
+            .into_bytes();
+        let replaced = bed
+            .handle
+            .replace(Grant::for_test(ANNA), id.clone(), Zeroizing::new(text));
+        replaced.await.unwrap();
+        id
+    })
+    .await;
+    live(&world, async |bed| {
+        let show = || bed.handle.show(Grant::for_test(ANNA), id.clone());
+        assert_eq!(bed.state(&id).await, (TunnelState::Protected, None));
+        assert_eq!(show().await.unwrap().addresses, ["10.0.0.2/32"]);
+        // What it was up with is not known any more: it cannot be started again, and is offline until it is connected.
+        world.kill_plane();
+        pass(5.0).await;
+        assert_eq!(
+            bed.state(&id).await,
+            (TunnelState::Blocked, Some("no-data-plane"))
+        );
+        bed.disconnect(&id, false).await.unwrap();
+        bed.connect(&id, 10).await.unwrap();
+        assert_eq!(show().await.unwrap().addresses, ["10.0.0.7/32"]);
+    })
+    .await;
+}

@@ -117,6 +117,13 @@ async fn a_failure_at_any_step_leaves_nothing_behind() {
                         return true;
                     }
                     failed.insert(at.unwrap());
+                    // Link first, record last.
+                    let order = ["delete_link", "remove_dns", "remove", "remove_record"];
+                    let done = world.0.points.borrow()[first + number + 1..].to_vec();
+                    let places = done
+                        .iter()
+                        .filter_map(|name| order.iter().position(|o| o == name));
+                    assert!(places.is_sorted(), "{at:?} {done:?}");
                     assert!(
                         world.is_bare(),
                         "{fault:?} {at:?} {:?}",

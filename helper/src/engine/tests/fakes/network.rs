@@ -1,7 +1,7 @@
 //! Namespaces, links, WireGuard and its data plane.
 
 use lonewire_core::{
-    launch::Survey,
+    launch::{Stage, Survey},
     plan::{LAST_METRIC, SYSCTLS},
     seal::{self, Observed, RouteKind},
 };
@@ -71,6 +71,14 @@ impl Namespaces for World {
         let open = || {
             let mut namespaces = self.0.namespaces.borrow_mut();
             let space = namespaces.get_mut(namespace).ok_or(gone("namespace"))?;
+            let mut planes = self.0.planes.borrow().clone();
+            planes.retain(|_, plane| plane.link == *namespace && !plane.dead.get());
+            if !planes.is_empty() {
+                return Err(PortError::Warden {
+                    stage: Stage::Tun,
+                    errno: libc::EBUSY,
+                });
+            }
             space.link.get_or_insert_default().userspace = true;
             Ok(Tun {
                 tun: null(),
