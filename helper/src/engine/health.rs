@@ -64,6 +64,8 @@ impl<P: Ports> Engine<P> {
             self.revive(&tunnel, &up, &mut watch).await;
         } else {
             self.nudge(&up).await;
+            // The handshake may have been while the seal was checked.
+            self.look(&tunnel, &up, &mut watch).await;
         }
         loop {
             let pause = up.health.borrow_mut().pause(self.ports.uptime());
