@@ -77,8 +77,15 @@ impl Reason {
 /// Without a handshake for so long a new tunnel is no longer connecting but blocked.
 pub const CONNECTING: Duration = Duration::from_secs(15);
 
-/// A peer that lives answers within 10 s, by an empty packet if by nothing else (WireGuard's KEEPALIVE_TIMEOUT); a second for the road.
-pub const ANSWER: Duration = Duration::from_secs(11);
+/// A peer that lives answers within 10 s, by an empty packet if by nothing else (WireGuard's KEEPALIVE_TIMEOUT); half a second for the road.
+pub const ANSWER: Duration = Duration::from_millis(10_500);
+
+/// Looks at a tunnel that apps run in are never further apart: a server that falls silent just when they begin to send is noticed
+/// [`ANSWER`] and two looks later, within 15 s.
+const IN_USE: Duration = Duration::from_secs(3);
+
+/// Looks at one that nobody can use.
+const IDLE: Duration = Duration::from_secs(20);
 
 /// WireGuard's REJECT_AFTER_TIME: an older session carries nothing.
 pub const SESSION: Duration = Duration::from_secs(180);
@@ -276,14 +283,14 @@ impl Health {
         self.pause = Duration::ZERO;
     }
 
-    /// More than keepalives and handshakes would make in 10 s is traffic.
+    /// More than a few keepalives in 10 s is traffic; a handshake counts as one, which does no harm.
     fn weigh(&mut self, now: Duration) {
         let bytes = self
             .peers
             .iter()
             .map(|peer| peer.last.tx.saturating_add(peer.last.rx))
             .sum();
-        if bytes > self.weighed.0.saturating_add(1024) {
+        if bytes > self.weighed.0.saturating_add(6 * KEEPALIVE_BYTES) {
             self.busy_until = now + Duration::from_secs(10);
             self.weighed = (bytes, now);
         } else if now.saturating_sub(self.weighed.1) >= Duration::from_secs(10) {
@@ -291,21 +298,30 @@ impl Health {
         }
     }
 
-    /// How long to wait before the next look. A handshake is noticed at once, silence under traffic within a second, and an idle
-    /// tunnel hardly wakes the helper.
-    pub fn pause(&mut self, now: Duration) -> Duration {
+    /// How long to wait before the next look; `in_use` while apps run in it. A handshake is noticed at once, silence under traffic
+    /// within 15 s, and a tunnel that nobody uses hardly wakes the helper.
+    pub fn pause(&mut self, now: Duration, in_use: bool) -> Duration {
         let second = Duration::from_secs(1);
-        let alert = self.peers.iter().any(|peer| peer.unanswered.is_some());
         self.pause = match self.state {
             State::Connecting => {
                 (self.pause * 2).clamp(Duration::from_millis(5), Duration::from_millis(200))
             }
-            State::Protected if alert || now < self.busy_until => second,
-            State::Protected => (self.pause * 4).clamp(second, Duration::from_secs(20)),
+            State::Protected => match self.patience_left(now) {
+                // Not a second later than it is due.
+                Some(left) => left.clamp(Duration::from_millis(20), second),
+                None if in_use && now < self.busy_until => second,
+                None => (self.pause * 4).clamp(second, if in_use { IN_USE } else { IDLE }),
+            },
             // After a renewal as often as while connecting, then every second.
             _ => (self.pause * 2).clamp(Duration::from_millis(10), second),
         };
         self.pause
+    }
+
+    /// How long unanswered packets may still stay unanswered.
+    fn patience_left(&self, now: Duration) -> Option<Duration> {
+        let since = self.peers.iter().filter_map(|peer| peer.unanswered).min()?;
+        Some((since + ANSWER).saturating_sub(now))
     }
 }
 

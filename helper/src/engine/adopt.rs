@@ -238,6 +238,7 @@ impl<P: Ports> Engine<P> {
             health: health.into(),
             counters: counters.into(),
             task: None.into(),
+            used: tokio::sync::Notify::new(),
         });
         self.keys
             .borrow_mut()

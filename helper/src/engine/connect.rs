@@ -197,6 +197,7 @@ impl<P: Ports> Engine<P> {
             health: Health::new(self.ports.uptime(), &keepalives).into(),
             counters: BTreeMap::new().into(),
             task: None.into(),
+            used: tokio::sync::Notify::new(),
         })
     }
 

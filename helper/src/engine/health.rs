@@ -68,7 +68,8 @@ impl<P: Ports> Engine<P> {
             self.look(&tunnel, &up, &mut watch).await;
         }
         loop {
-            let pause = up.health.borrow_mut().pause(self.ports.uptime());
+            let in_use = !self.apps_in(up.link()).is_empty();
+            let pause = up.health.borrow_mut().pause(self.ports.uptime(), in_use);
             let instance = up.instance.borrow().clone();
             let died = async {
                 match &instance {
@@ -87,6 +88,8 @@ impl<P: Ports> Engine<P> {
                     up.health.borrow_mut().wake(self.ports.uptime());
                     watch.uplink_changed = true;
                 }
+                // An app was launched: from now on it is looked at more often.
+                () = up.used.notified() => {}
                 () = self.ports.sleep(pause) => {}
             }
             if up.backend == Backend::Userspace && up.instance.borrow().is_none() {

@@ -84,6 +84,7 @@ impl<P: Ports> Engine<P> {
         let app = self
             .start(&grant, &tunnel, &up, wish, user, environment)
             .await?;
+        up.used.notify_one();
         let info = app.info.borrow().clone();
         self.tell(Event::AppAdded(
             Owner::User(uid),

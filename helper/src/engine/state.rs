@@ -16,7 +16,7 @@ use lonewire_core::{
     wgconf::Config,
 };
 use tokio::{
-    sync::{RwLock, watch},
+    sync::{Notify, RwLock, watch},
     task::AbortHandle,
 };
 
@@ -109,6 +109,8 @@ pub struct Up<P: Ports> {
     pub health: RefCell<Health>,
     pub counters: RefCell<BTreeMap<PublicKey, (Totals, PeerStatus)>>,
     pub task: RefCell<Option<AbortHandle>>,
+    /// Told at each launch.
+    pub used: Notify,
 }
 
 impl<P: Ports> Up<P> {

@@ -12,6 +12,7 @@ struct World {
     counters: Sample,
     health: Health,
     looks: u32,
+    in_use: bool,
     states: Vec<(Duration, State)>,
 }
 
@@ -24,13 +25,18 @@ impl World {
             counters: Sample::default(),
             health,
             looks: 0,
+            in_use: true,
             states: Vec::new(),
         }
     }
 
     /// Runs for some seconds; `traffic` changes the counters, given the tenth it is.
-    fn run(&mut self, seconds: u32, mut traffic: impl FnMut(u32, &mut Sample)) {
-        for tenth in 0..seconds * 10 {
+    fn run(&mut self, seconds: u32, traffic: impl FnMut(u32, &mut Sample)) {
+        self.run_tenths(seconds * 10, traffic);
+    }
+
+    fn run_tenths(&mut self, tenths: u32, mut traffic: impl FnMut(u32, &mut Sample)) {
+        for tenth in 0..tenths {
             traffic(tenth, &mut self.counters);
             while self.next <= self.now {
                 let state = self.health.observe(self.now, &[self.counters]);
@@ -38,7 +44,7 @@ impl World {
                 if self.states.last().is_none_or(|(_, last)| *last != state) {
                     self.states.push((self.now, state));
                 }
-                self.next = self.now + self.health.pause(self.now);
+                self.next = self.now + self.health.pause(self.now, self.in_use);
             }
             self.now += at(0.1);
         }
@@ -96,6 +102,7 @@ fn a_tunnel_nobody_uses_and_without_keepalive_is_not_blocked() {
 #[test]
 fn an_idle_tunnel_neither_flaps_nor_wakes_the_helper() {
     let mut world = World::new(25);
+    world.in_use = false;
     world.shake();
     world.run(60, |_, _| ());
     world.looks = 0;
@@ -244,4 +251,35 @@ fn totals_go_on_over_a_reset() {
     // Reset and grown past the last value before it was looked at: only who reset it knows.
     totals.restart();
     assert_eq!(totals.add(9, 9), (29, 37));
+}
+
+#[test]
+fn silence_is_told_within_fifteen_seconds_whenever_an_app_begins_to_send() {
+    // An app sends for a moment after a long silence of its own, and the server falls silent then: at every offset to the looks.
+    for offset in 0..40 {
+        for answered in 0..40 {
+            let mut world = World::new(25);
+            world.shake();
+            world.run(60, |_, _| ());
+            world.run_tenths(offset, |_, _| ());
+            world.run_tenths(answered, |_, counters| {
+                counters.tx += 96;
+                counters.rx += 96;
+            });
+            let silent = world.now;
+            world.run(16, |tenth, counters| {
+                counters.tx += if tenth % 5 == 0 { 96 } else { 0 }
+            });
+            assert_eq!(
+                world.states(),
+                [State::Protected, BLOCKED],
+                "{offset} {answered}"
+            );
+            let after = world.states[1].0 - silent;
+            assert!(
+                after <= at(15.0) && after >= ANSWER,
+                "{offset} {answered} {after:?}"
+            );
+        }
+    }
 }

@@ -76,7 +76,7 @@ async fn silence_while_an_app_sends_is_told_within_fifteen_seconds() {
     let world = World::new();
     live(&world, async |bed| {
         let id = bed.tunnel("home", 1).await;
-        bed.connect(&id, 10).await.unwrap();
+        bed.launch(&id, wish()).await.unwrap();
         world.0.traffic.set(1000);
         pass(200.0).await;
         assert_eq!(bed.state(&id).await, PROTECTED);
