@@ -35,9 +35,18 @@ impl<P: Ports> Engine<P> {
             self.load_tunnel(&saved);
         }
         // Apps first: whether a namespace is still needed depends on them.
+        let mut ended = Vec::new();
         for (id, text) in self.ports.read_records(RecordKind::App).await? {
             match tunnel::read_record::<tunnel::App>(&text) {
-                Ok(record) if record.boot == self.boot => self.adopt_app(id, record).await,
+                Ok(record) if record.boot == self.boot => {
+                    let ran = record.ended.is_none();
+                    if let Some(app) = self.adopt_app(id, record).await
+                        && ran
+                        && !app.is_running()
+                    {
+                        ended.push(app);
+                    }
+                }
                 _ => self.forget_files(&id).await,
             }
         }
@@ -66,6 +75,9 @@ impl<P: Ports> Engine<P> {
         for app in apps {
             self.go_on(app);
         }
+        for app in ended {
+            self.after_last_app(&app).await;
+        }
         Ok(())
     }
 
@@ -85,7 +97,7 @@ impl<P: Ports> Engine<P> {
         }
     }
 
-    async fn adopt_app(&self, id: Id, record: tunnel::App) {
+    async fn adopt_app(&self, id: Id, record: tunnel::App) -> Option<Rc<App<P>>> {
         let mut record = record;
         let mut keeper = None;
         if record.ended.is_none() {
@@ -100,7 +112,7 @@ impl<P: Ports> Engine<P> {
                     if record.keeper.is_none() && exit.is_none() {
                         // It was never seen to run: the launch was not answered either.
                         self.forget_files(&id).await;
-                        return;
+                        return None;
                     }
                     record.ended = Some(self.ports.now());
                     record.exit = exit.map(lonewire_core::launch::Exit::to_record);
@@ -110,7 +122,7 @@ impl<P: Ports> Engine<P> {
                 }
             }
         }
-        let app = App {
+        let app = Rc::new(App {
             id: id.clone(),
             uid: record.uid,
             link: record.link.clone(),
@@ -118,8 +130,9 @@ impl<P: Ports> Engine<P> {
             exited: Cell::new(record.exit()),
             record: RefCell::new(record),
             keeper: RefCell::new(keeper),
-        };
-        self.apps.borrow_mut().insert(id, Rc::new(app));
+        });
+        self.apps.borrow_mut().insert(id, app.clone());
+        Some(app)
     }
 
     /// Listens to an app that runs, or lets one be forgotten when its time has come.

@@ -92,7 +92,7 @@ impl<P: Ports> Engine<P> {
     }
 
     /// A namespace that was kept for its apps goes with the last of them; a tunnel that is to go down with its last app does.
-    async fn after_last_app(self: &Rc<Self>, app: &App<P>) {
+    pub(super) async fn after_last_app(self: &Rc<Self>, app: &App<P>) {
         if !self.apps_in(&app.link).is_empty() {
             return;
         }

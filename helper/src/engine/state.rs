@@ -38,6 +38,8 @@ pub struct Tunnel<P: Ports> {
 pub struct Kept {
     pub head: Head<TunnelOptions>,
     pub config: Config,
+    /// [`TunnelName::fold`](lonewire_core::name::TunnelName::fold) of the label.
+    pub fold: String,
     pub public_key: PublicKey,
     pub warnings: Vec<&'static str>,
 }

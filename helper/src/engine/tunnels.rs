@@ -290,9 +290,7 @@ impl<P: Ports> Engine<P> {
 
     fn has_name(&self, uid: u32, fold: &str, except: Option<&Id>) -> bool {
         self.tunnels.borrow().values().any(|tunnel| {
-            tunnel.uid == uid
-                && Some(&tunnel.id) != except
-                && tunnel.kept().head.name.fold() == fold
+            tunnel.uid == uid && Some(&tunnel.id) != except && tunnel.kept.borrow().fold == fold
         })
     }
 }
@@ -308,6 +306,7 @@ pub(super) fn read_kept(head: Head<TunnelOptions>, config: Config) -> Option<Kep
         .map(|warning| warning.code())
         .collect();
     Some(Kept {
+        fold: head.name.fold(),
         head,
         config,
         public_key,

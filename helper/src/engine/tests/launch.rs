@@ -441,3 +441,20 @@ async fn a_launch_under_way_and_a_disconnect_do_not_meet() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_the_end_of_one_call_alone() {
+    let world = World::new();
+    *world.0.admin.borrow_mut() = "[quotas]\napps = 1\n".into();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        world.0.panics.set(true);
+        assert!(matches!(
+            bed.launch(&id, wish()).await,
+            Err(Error::Failed(_))
+        ));
+        world.0.panics.set(false);
+        bed.launch(&id, wish()).await.unwrap();
+    })
+    .await;
+}

@@ -4,7 +4,10 @@ use super::{
     fakes::{Fault, spaces},
     *,
 };
-use crate::{engine::view::AppState, ports::Namespaces as _};
+use crate::{
+    engine::view::{AppState, OptionsChange},
+    ports::Namespaces as _,
+};
 
 #[tokio::test(start_paused = true)]
 async fn tunnels_and_apps_are_adopted_under_the_same_ids() {
@@ -415,4 +418,38 @@ async fn a_tunnel_replaced_while_up_is_adopted_as_it_was_and_taken_over_at_the_n
         assert_eq!(show().await.unwrap().addresses, ["10.0.0.7/32"]);
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_whose_last_app_ended_meanwhile_goes_down_where_that_is_wished() {
+    for wished in [true, false] {
+        let world = World::new();
+        let (id, app) = live(&world, async |bed| {
+            let id = bed.tunnel("home", 1).await;
+            let change = OptionsChange {
+                down_with_last_app: Some(Some(wished)),
+                ..OptionsChange::default()
+            };
+            bed.handle
+                .set_options(Grant::for_test(ANNA), id.clone(), change)
+                .await
+                .unwrap();
+            let (app, _) = bed.launch(&id, wish()).await.unwrap();
+            (id, app)
+        })
+        .await;
+        world.end(&app, Exit::Code(0));
+        for _ in 0..2 {
+            live(&world, async |bed| {
+                let wanted = if wished {
+                    TunnelState::Off
+                } else {
+                    TunnelState::Protected
+                };
+                assert_eq!(bed.info(&id).await.state, wanted);
+                assert_eq!(world.is_bare(), wished);
+            })
+            .await;
+        }
+    }
 }

@@ -68,6 +68,8 @@ pub struct Inner {
     pub looks: Cell<u32>,
     pub fault: Cell<Option<(usize, Fault)>>,
     pub points: RefCell<Vec<&'static str>>,
+    /// Looking up a user is a bug.
+    pub panics: Cell<bool>,
     /// What the next launch fails with.
     pub refuse_launch: RefCell<Option<PortError>>,
     /// Launches hang until told.
@@ -133,6 +135,7 @@ impl World {
             looks: Cell::new(0),
             fault: Cell::new(None),
             points: RefCell::default(),
+            panics: Cell::new(false),
             refuse_launch: RefCell::default(),
             hold: Cell::new(false),
             boot: RefCell::new("boot".into()),
