@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{capture, fakes, init, probe, sandbox, server};
+use crate::{capture, fakes, init, probe, sandbox, server, system};
 
 #[derive(Debug, Subcommand)]
 pub enum Role {
@@ -45,6 +45,8 @@ pub enum Role {
     },
     /// Asks for things as an app would, one a line of standard input.
     Probe,
+    /// Connects to a socket, once a byte of standard input, and hands the connections back over it.
+    Connect { path: PathBuf },
     /// Stands for services of the host that answer look-ups.
     Fakes { log: PathBuf },
 }
@@ -77,6 +79,7 @@ impl Role {
                 command,
             } => sandbox::activate(&socket, &unit, &command),
             Self::Probe => probe::serve(),
+            Self::Connect { path } => system::connector::serve(&path),
             Self::Fakes { log } => fakes::serve(&log),
         }
     }

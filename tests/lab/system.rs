@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 use crate::programs::project;
 
+pub mod connector;
 pub mod vpn;
 
 const BOOT: &str = include_str!("system-boot.sh");
@@ -209,6 +210,17 @@ impl System {
     pub fn journal(&self) -> Result<String> {
         self.check(&["journalctl", "--sync"])?;
         self.check(&["journalctl", "--no-pager", "--all", "--output=export"])
+    }
+
+    /// The end of the journal, for messages.
+    pub fn last_words(&self) -> String {
+        let tail = [
+            "journalctl",
+            "--no-pager",
+            "--lines=40",
+            "--output=short-monotonic",
+        ];
+        self.check(&tail).unwrap_or_else(|error| error.to_string())
     }
 
     /// Adds a user with a home folder and a group of its own, and `groups` besides (made where missing).

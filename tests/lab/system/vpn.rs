@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{Session, System, poll};
+use super::{Session, System, connector::install_roles, poll};
 use crate::keys::Pair;
 
 /// Of the system, and of the server outside of the tunnel: documentation space (RFC 5737).
@@ -18,7 +18,6 @@ pub const INSIDE: &str = "10.77.0.1";
 pub const NAME: &str = "whoami.demo";
 /// Where the server's WireGuard interface and files are.
 const NETNS: &str = "vpn";
-const ROLES: &str = "/usr/local/libexec/lonewire-lab";
 
 /// A running server.
 #[derive(Debug)]
@@ -78,16 +77,14 @@ impl Vpn {
         ))?;
 
         // The servers are roles of the lab's own binary.
-        let roles = system.root().join(ROLES.trim_start_matches('/'));
-        fs::create_dir_all(roles.parent().context("absolute")?)?;
-        fs::copy(crate::programs::roles()?, roles)?;
+        let roles = install_roles(system)?;
         let dns = format!("{INSIDE}:53");
         let record = format!("{NAME}={INSIDE}");
         serve(
             system,
             "vpn-dns",
             &[
-                ROLES,
+                roles,
                 "role",
                 "dns",
                 "--log",
@@ -100,7 +97,7 @@ impl Vpn {
             system,
             "vpn-web",
             &[
-                ROLES,
+                roles,
                 "role",
                 "web",
                 "--log",

@@ -1,0 +1,111 @@
+//! Connections to a socket of a booted system, made by a process inside it: who listens there is told a pid that it can know.
+
+use std::{
+    fs,
+    io::{IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    process::{Child, Stdio},
+    sync::Mutex,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+use super::System;
+
+/// Where the lab's binary lies in a system.
+pub(super) const ROLES: &str = "/usr/local/libexec/lonewire-lab";
+
+/// Puts the lab's binary into a system, and gives its path there.
+pub(super) fn install_roles(system: &System) -> Result<&'static str> {
+    let roles = system.root().join(ROLES.trim_start_matches('/'));
+    if !roles.exists() {
+        fs::create_dir_all(roles.parent().context("absolute")?)?;
+        fs::copy(crate::programs::roles()?, roles)?;
+    }
+    Ok(ROLES)
+}
+
+/// Makes connections to one socket, as root.
+#[derive(Debug)]
+pub struct Connector {
+    line: Mutex<UnixStream>,
+    child: Child,
+}
+
+impl Connector {
+    /// # Errors
+    /// The lab's binary does not start in the system.
+    pub fn start(system: &System, path: &str) -> Result<Self> {
+        let (line, end) = UnixStream::pair()?;
+        let mut command = system.enter();
+        command.args([install_roles(system)?, "role", "connect", path]);
+        let child = command.stdin(Stdio::from(OwnedFd::from(end))).spawn()?;
+        Ok(Self {
+            line: Mutex::new(line),
+            child,
+        })
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn connect(&self) -> Result<UnixStream> {
+        let line = self.line.lock().ok().context("another thread died")?;
+        rustix::io::write(&*line, b"c")?;
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let parts = &mut [IoSliceMut::new(&mut byte)];
+        let got = recvmsg(&*line, parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+        ensure!(got.bytes == 1, "the connector has ended");
+        let rights = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+            _ => None,
+        });
+        Ok(rights.context("no connection came")?.into())
+    }
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        if let Ok(line) = self.line.lock() {
+            let _ = line.shutdown(std::net::Shutdown::Both);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// The role: for each byte on standard input, a connection goes back.
+///
+/// # Errors
+/// Nobody listens there.
+pub fn serve(path: &Path) -> Result<()> {
+    let line = std::io::stdin().as_fd().try_clone_to_owned()?;
+    while rustix::io::read(&line, &mut [0; 1])? == 1 {
+        let connection = UnixStream::connect(path)?;
+        let rights = [connection.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ensure!(
+            ancillary.push(SendAncillaryMessage::ScmRights(&rights)),
+            "no room"
+        );
+        sendmsg(
+            &line,
+            &[IoSlice::new(b"c")],
+            &mut ancillary,
+            SendFlags::NOSIGNAL,
+        )?;
+    }
+    Ok(())
+}

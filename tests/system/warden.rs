@@ -1,0 +1,291 @@
+//! Ring system: the warden's socket and units as shipped, asked as the helper asks: hundreds of apps at once, launches in a row, no unit
+//! left behind.
+
+use std::{
+    fs,
+    io::{IoSlice, IoSliceMut, Read as _, pipe},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lab::system::{Place, Session, System, connector::Connector, poll};
+use lonewire_api::names;
+use lonewire_core::{
+    launch::{self, Event, Exit, Launch, REQUEST, Request, User},
+    name::LinkName,
+};
+use rustix::{
+    fs::{MemfdFlags, SealFlags},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    },
+};
+
+/// As long as any answer may take with hundreds of requests before it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A system with one namespace that holds a TUN, and a user.
+struct Stage<'a> {
+    system: &'a System,
+    warden: Connector,
+    namespace: LinkName,
+    inode: u64,
+    user: User,
+    caller: i32,
+    keeper: OwnedFd,
+    /// Keeps the TUN.
+    _tun: Vec<OwnedFd>,
+}
+
+impl<'a> Stage<'a> {
+    fn set(system: &'a System, session: &Session<'_>) -> Result<Self> {
+        let warden = Connector::start(system, names::WARDEN_SOCKET)?;
+        let namespace = LinkName::from_random([1, 2, 3, 4, 5, 6]);
+        let create = Request::Create {
+            namespace: namespace.clone(),
+        };
+        let (Event::Namespace { inode }, _) = event(&ask(&warden, &create, &[])?)? else {
+            bail!("no namespace")
+        };
+        let open = Request::OpenTun {
+            namespace: namespace.clone(),
+            link: namespace.clone(),
+        };
+        let (Event::Tun, tun) = event(&ask(&warden, &open, &[])?)? else {
+            bail!("no TUN")
+        };
+        let run = system.root().join("run/lonewire");
+        let dns = run.join(format!("dns/{namespace}"));
+        fs::create_dir_all(&dns)?;
+        fs::write(dns.join("resolv.conf"), "nameserver 10.77.0.1\n")?;
+        fs::write(dns.join("hosts"), "127.0.0.1 localhost\n")?;
+        let keeper = UnixListener::bind(run.join("keeper.sock"))?.into();
+        let user = User {
+            uid: session.uid.parse()?,
+            gid: session.check(&["id", "-g"])?.parse()?,
+            groups: vec![session.check(&["id", "-g"])?.parse()?],
+            name: session.user.clone(),
+            home: format!("/home/{}", session.user).into(),
+            shell: b"/bin/bash".to_vec(),
+        };
+        let caller = system
+            .check(&["pgrep", "-o", "-u", &session.user])?
+            .parse()?;
+        Ok(Self {
+            system,
+            warden,
+            namespace,
+            inode,
+            user,
+            caller,
+            keeper,
+            _tun: tun,
+        })
+    }
+
+    /// Launches a program, and gives the connection to its keeper once it runs.
+    fn launch(&self, argv: &[&str], stdin: BorrowedFd<'_>) -> Result<UnixStream> {
+        let line: Vec<Vec<u8>> = argv.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let request = Request::Launch(Box::new(Launch {
+            namespace: self.namespace.clone(),
+            link: self.namespace.clone(),
+            namespace_inode: self.inode,
+            caller_pid: self.caller,
+            user: self.user.clone(),
+            program: line.first().context("a program")?.clone(),
+            argv: line.clone(),
+            environment: vec![b"PATH=/usr/bin:/bin".to_vec()],
+            cwd: b"/".to_vec(),
+            umask: 0o022,
+            pty: false,
+            allow_new_privileges: false,
+            hold: false,
+            tie: false,
+        }));
+        let null = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?;
+        let record = tempfile::tempfile()?;
+        let files = [
+            stdin,
+            null.as_fd(),
+            null.as_fd(),
+            record.as_fd(),
+            self.keeper.as_fd(),
+        ];
+        let connection = ask(&self.warden, &request, &files)?;
+        match event(&connection)? {
+            (Event::Started { .. }, _) => Ok(connection),
+            (other, _) => bail!("{other:?}"),
+        }
+    }
+
+    fn finish(&self) -> Result<()> {
+        for unit in ["lonewire-warden.socket", "lonewire-wireguard.socket"] {
+            assert_eq!(
+                self.system.property(unit, "ActiveState")?,
+                "active",
+                "{unit}"
+            );
+        }
+        poll(Duration::from_secs(10), || {
+            (units(self.system).ok()? == 0).then_some(())
+        })
+        .context("units stay")?;
+        let remove = Request::Remove {
+            namespace: self.namespace.clone(),
+        };
+        ensure!(
+            matches!(event(&ask(&self.warden, &remove, &[])?)?, (Event::Done, _)),
+            "not removed"
+        );
+        Ok(())
+    }
+}
+
+/// Sends a request as the helper does.
+fn ask(warden: &Connector, request: &Request, files: &[BorrowedFd<'_>]) -> Result<UnixStream> {
+    let memfd =
+        rustix::fs::memfd_create("request", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let text = launch::encode(request)?;
+    ensure!(
+        rustix::io::write(&memfd, &text)? == text.len(),
+        "a short write"
+    );
+    rustix::fs::fcntl_add_seals(
+        &memfd,
+        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
+    )?;
+    let connection = warden.connect()?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    let mut rights = vec![memfd.as_fd()];
+    rights.extend(files);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ensure!(
+        ancillary.push(SendAncillaryMessage::ScmRights(&rights)),
+        "no room for descriptors"
+    );
+    sendmsg(
+        &connection,
+        &[IoSlice::new(&[REQUEST])],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )?;
+    Ok(connection)
+}
+
+/// The next event and what came with it.
+fn event(mut connection: &UnixStream) -> Result<(Event, Vec<OwnedFd>)> {
+    let mut head = [0; 4];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let got = recvmsg(
+        connection,
+        &mut [IoSliceMut::new(&mut head)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?
+    .bytes;
+    ensure!(got == head.len(), "the warden hung up");
+    let mut files = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            files.extend(rights);
+        }
+    }
+    let mut body = vec![0; u32::from_le_bytes(head) as usize];
+    connection.read_exact(&mut body)?;
+    Ok((launch::decode(&body)?, files))
+}
+
+/// Reads on until the app has ended: how its first process did.
+fn wait(connection: &UnixStream) -> Result<Exit> {
+    let mut exit = None;
+    loop {
+        match event(connection)?.0 {
+            Event::Exited(how) => exit = Some(how),
+            Event::Ended => return exit.context("ended without an exit"),
+            other => bail!("{other:?}"),
+        }
+    }
+}
+
+/// How many instances of the warden systemd knows.
+fn units(system: &System) -> Result<usize> {
+    let units = [
+        "systemctl",
+        "--no-legend",
+        "--plain",
+        "--all",
+        "list-units",
+        "lonewire-warden@*",
+    ];
+    Ok(system.check(&units)?.lines().count())
+}
+
+#[test]
+fn two_hundred_apps_live_at_once_each_with_a_unit_of_its_own() -> Result<()> {
+    const APPS: usize = 200;
+    let system = System::boot()?;
+    system.add_user("anna", 61001, &[])?;
+    let anna = system.login("anna", Place::Seat)?;
+    let stage = Stage::set(&system, &anna).with_context(|| system.last_words())?;
+    let (reader, writer) = pipe()?;
+    let apps: Vec<UnixStream> = std::thread::scope(|scope| {
+        // Each reads from a pipe that stays empty until its end.
+        let launch = || stage.launch(&["/bin/cat"], reader.as_fd());
+        let threads: Vec<_> = (0..APPS).map(|_| scope.spawn(launch)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a panic"))?)
+            .collect::<Result<_>>()
+    })?;
+    assert_eq!(units(&system)?, APPS);
+    assert_eq!(
+        system.check(&["pgrep", "-c", "-u", "anna", "-x", "cat"])?,
+        APPS.to_string()
+    );
+    drop(writer);
+    for app in &apps {
+        assert_eq!(wait(app)?, Exit::Code(0));
+    }
+    stage.finish()
+}
+
+#[test]
+fn a_thousand_launches_in_a_row_are_all_done() -> Result<()> {
+    const LAUNCHES: usize = 1000;
+    let system = System::boot()?;
+    system.add_user("anna", 61001, &[])?;
+    let anna = system.login("anna", Place::Seat)?;
+    let stage = Stage::set(&system, &anna).with_context(|| system.last_words())?;
+    let null = fs::File::open("/dev/null")?;
+    let next = AtomicUsize::new(0);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let work = || -> Result<()> {
+            while next.fetch_add(1, Ordering::Relaxed) < LAUNCHES {
+                let app = stage.launch(&["/bin/true"], null.as_fd())?;
+                ensure!(wait(&app)? == Exit::Code(0), "true was not true");
+            }
+            Ok(())
+        };
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a panic"))?)
+    })?;
+    let took = began.elapsed();
+    println!("{LAUNCHES} launches in {:.1} s", took.as_secs_f32());
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    stage.finish()
+}
