@@ -98,6 +98,14 @@ fn harden() -> Result<(), Failure> {
         maximum: Some(0),
     };
     rustix::process::setrlimit(Resource::Core, none).at(Stage::Request)?;
+    // unix(7), ETOOMANYREFS: a keeper, which has no CAP_SYS_ADMIN left, may pass a descriptor on only while root has no more of them under way
+    // than this; two hundred launches at once are past the usual 1,024.
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: files.maximum,
+        maximum: files.maximum,
+    };
+    rustix::process::setrlimit(Resource::Nofile, most).at(Stage::Request)?;
     rustix::process::umask(Mode::from_raw_mode(0o077));
     rustix::process::chdir("/").at(Stage::Request)
 }
