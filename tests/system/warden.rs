@@ -29,7 +29,7 @@ use rustix::{
 };
 
 /// As long as any answer may take with hundreds of requests before it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A system with one namespace that holds a TUN, and a user.
 struct Stage<'a> {
@@ -122,7 +122,7 @@ impl<'a> Stage<'a> {
             self.keeper.as_fd(),
         ];
         let connection = ask(&self.warden, &request, &files)?;
-        match event(&connection)? {
+        match event(&connection).with_context(|| self.system.last_words())? {
             (Event::Started { .. }, _) => Ok(connection),
             (other, _) => bail!("{other:?}"),
         }
@@ -256,7 +256,7 @@ fn two_hundred_apps_live_at_once_each_with_a_unit_of_its_own() -> Result<()> {
     );
     drop(writer);
     for app in &apps {
-        assert_eq!(wait(app)?, Exit::Code(0));
+        assert_eq!(wait(app).context("the end")?, Exit::Code(0));
     }
     stage.finish()
 }
