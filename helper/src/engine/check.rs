@@ -25,6 +25,7 @@ impl<P: Ports> Engine<P> {
     /// [`Error::NotProtected`] for a tunnel that is off: there is nothing to look at.
     pub(super) async fn check(&self, grant: &Grant<Own>, id: &Id) -> Result<Vec<Probe>, Error> {
         let tunnel = self.find(grant.uid(), id)?;
+        self.turn_of(grant.uid()).await?;
         let _lock = tunnel.lock.read().await;
         let Some(up) = tunnel.up() else {
             let reason = tunnel

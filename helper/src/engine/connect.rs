@@ -29,6 +29,7 @@ impl<P: Ports> Engine<P> {
         wait: u32,
     ) -> Result<TunnelInfo, Error> {
         let tunnel = self.find(grant.uid(), id)?;
+        self.turn_of(grant.uid()).await?;
         self.bring_up(&tunnel).await?;
         self.wait_while(&tunnel, wait, |state| state == State::Connecting)
             .await;

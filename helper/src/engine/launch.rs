@@ -54,7 +54,7 @@ impl<P: Ports> Engine<P> {
         }
         let tunnel = self.find(uid, id)?;
         let _place = self.take_place(uid)?;
-        self.turn_to_launch(uid).await?;
+        self.turn_of(uid).await?;
         self.bring_up(&tunnel).await?;
         if wish.wait > 0 {
             let state = self
@@ -117,20 +117,6 @@ impl<P: Ports> Engine<P> {
             launching: &self.launching,
             uid,
         })
-    }
-
-    async fn turn_to_launch(&self, uid: u32) -> Result<(), Error> {
-        let limit = self.quotas.launches_per_second;
-        let wait = self
-            .launches
-            .borrow_mut()
-            .take(uid, limit, self.ports.uptime());
-        let wait = wait.ok_or(Error::LimitsExceeded {
-            what: "launches a second",
-            limit,
-        })?;
-        self.pause(wait).await;
-        Ok(())
     }
 
     /// # Errors

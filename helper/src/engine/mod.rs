@@ -279,6 +279,21 @@ impl<P: Ports> Engine<P> {
         }
     }
 
+    /// Waits for a user's turn at what makes work for the warden: launching, connecting, checking. One user's do not crowd out all others'.
+    async fn turn_of(&self, uid: u32) -> Result<(), Error> {
+        let limit = self.quotas.launches_per_second;
+        let wait = self
+            .launches
+            .borrow_mut()
+            .take(uid, limit, self.ports.uptime());
+        let wait = wait.ok_or(Error::LimitsExceeded {
+            what: "launches a second",
+            limit,
+        })?;
+        self.pause(wait).await;
+        Ok(())
+    }
+
     /// Waits for a turn at the warden.
     async fn turn_at_warden(&self) -> Result<(), Error> {
         let wait = self

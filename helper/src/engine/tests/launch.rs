@@ -212,6 +212,7 @@ async fn launches_are_spread_and_then_refused() {
     live(&world, async |bed| {
         let id = bed.tunnel("home", 1).await;
         bed.connect(&id, 10).await.unwrap();
+        pass(2.0).await;
         let results =
             futures_util::future::join_all((0..70).map(|_| bed.launch(&id, wish()))).await;
         // A second's worth at once, five seconds' worth after waiting.
@@ -455,6 +456,31 @@ async fn a_panic_is_the_end_of_one_call_alone() {
         ));
         world.0.panics.set(false);
         bed.launch(&id, wish()).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_users_checks_do_not_crowd_out_anothers_launch() {
+    let world = World::new();
+    *world.0.admin.borrow_mut() = "[quotas]\nlaunches-per-second = 10\n".into();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        let of_bert = bed
+            .import_as(BERT, "home", &config(2, ENDPOINT))
+            .await
+            .unwrap()
+            .id;
+        let check = || bed.handle.check(Grant::for_test(ANNA), id.clone());
+        let checks = futures_util::future::join_all((0..500).map(|_| check()));
+        let launch = async {
+            settle().await;
+            within(1, bed.handle.launch(Grant::for_test(BERT), of_bert, wish())).await
+        };
+        let (checks, launched) = tokio::join!(checks, launch);
+        assert!(launched.unwrap().is_ok());
+        assert!(checks.iter().filter(|result| result.is_ok()).count() < 70);
     })
     .await;
 }
