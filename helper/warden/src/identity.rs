@@ -3,7 +3,6 @@
 use std::{fs::File, io::Read as _};
 
 use lonewire_core::launch::{Launch, Stage, User};
-use nix::unistd::Pid;
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -16,11 +15,8 @@ use crate::{
     raw,
 };
 
-/// The resource limits of a process, if it is the user's.
-pub struct Limits([libc::rlimit; LIMITS as usize]);
-
-/// RLIM_NLIMITS of Linux.
-const LIMITS: u32 = 16;
+/// The resource limits of a process, if it is the user's: soft and hard, by number.
+pub struct Limits(Vec<(u64, u64)>);
 
 impl Limits {
     /// Reads them. A program gets the limits of who asked for it: what PAM gave him at login and he may have lowered, and never more.
@@ -29,29 +25,22 @@ impl Limits {
     /// EPERM where any of the process's uids is another user's, ESRCH where it has gone.
     pub fn of_caller(pid: i32, uid: u32) -> Result<Self, Failure> {
         let gone = Failure::new(Stage::Limits, Errno::SRCH);
-        if pid <= 0 {
-            return Err(gone);
-        }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder =
             rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).map_err(|_| gone)?;
-        let mut limits = Vec::with_capacity(LIMITS as usize);
-        for resource in 0..LIMITS {
-            limits.push(raw::limit_of(Pid::from_raw(pid), resource).at(Stage::Limits)?);
-        }
-        // Read last, by the folder that was opened first: had the number gone to another process meanwhile, this would fail.
-        let status = rustix::fs::openat(
-            &folder,
-            "status",
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(|_| gone)?;
-        let mut text = String::new();
-        File::from(status)
-            .read_to_string(&mut text)
-            .map_err(|_| gone)?;
-        let uids = text
+        // One folder is of one process: once it has gone nothing can be read by it, whoever has its number now.
+        let read = |name: &str| {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(&folder, name, flags, Mode::empty()).map_err(|_| gone)?;
+            let mut text = String::new();
+            File::from(file)
+                .read_to_string(&mut text)
+                .map_err(|_| gone)?;
+            Ok(text)
+        };
+        let limits = parse_limits(&read("limits")?).ok_or(gone)?;
+        let status = read("status")?;
+        let uids = status
             .lines()
             .find_map(|line| line.strip_prefix("Uid:"))
             .unwrap_or_default();
@@ -62,15 +51,39 @@ impl Limits {
         if uids.len() != 4 || uids.iter().any(|found| *found != Some(uid)) {
             return Err(Failure::new(Stage::Limits, Errno::PERM));
         }
-        limits.try_into().map(Self).map_err(|_| gone)
+        Ok(Self(limits))
     }
 
+    /// Sets them. Where this process may not raise a hard limit (a container without CAP_SYS_RESOURCE), its own one is the most there is.
     pub fn apply(&self) -> Result<(), Failure> {
-        for (resource, limit) in (0..LIMITS).zip(self.0) {
-            raw::set_limit(resource, limit).at(Stage::Limits)?;
+        for (resource, &(soft, hard)) in (0..).zip(&self.0) {
+            match raw::set_limit(resource, soft, hard) {
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                    let (_, most) = raw::limit(resource).at(Stage::Limits)?;
+                    raw::set_limit(resource, soft.min(most), hard.min(most)).at(Stage::Limits)?;
+                }
+                done => done.at(Stage::Limits)?,
+            }
         }
         Ok(())
     }
+}
+
+/// proc(5): `/proc/PID/limits` has a line a limit, in the order of their numbers; names are padded to 26 characters.
+fn parse_limits(text: &str) -> Option<Vec<(u64, u64)>> {
+    let value = |word: &str| {
+        if word == "unlimited" {
+            Some(u64::MAX)
+        } else {
+            word.parse().ok()
+        }
+    };
+    let line = |line: &str| {
+        let mut words = line.get(26..)?.split_whitespace();
+        Some((value(words.next()?)?, value(words.next()?)?))
+    };
+    let limits: Vec<_> = text.lines().skip(1).map(line).collect::<Option<_>>()?;
+    (limits.len() == 16).then_some(limits)
 }
 
 /// Root's traces that no uid carries: its session keyring and a score that would spare the program from the OOM killer.

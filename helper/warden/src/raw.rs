@@ -78,19 +78,23 @@ pub fn new_session_keyring() -> io::Result<()> {
     }
 }
 
-/// A resource limit of another process (prlimit(2)), without changing it.
-pub fn limit_of(pid: Pid, resource: u32) -> io::Result<libc::rlimit> {
+/// A resource limit of this process: soft and hard; RLIM_INFINITY is `u64::MAX`.
+pub fn limit(resource: u32) -> io::Result<(u64, u64)> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: the new limit is null, so none is set; the old one is written to `limit`, which lives over the call.
-    check(unsafe { libc::prlimit(pid.as_raw(), resource, std::ptr::null(), &raw mut limit) })?;
-    Ok(limit)
+    // SAFETY: `limit` lives over the call, which writes it.
+    check(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
+    Ok((limit.rlim_cur, limit.rlim_max))
 }
 
 /// Sets a resource limit of this process.
-pub fn set_limit(resource: u32, limit: libc::rlimit) -> io::Result<()> {
+pub fn set_limit(resource: u32, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
     // SAFETY: `limit` lives over the call and is only read.
     check(unsafe { libc::setrlimit(resource, &raw const limit) })
 }
