@@ -87,8 +87,9 @@ fn refuse(connection: &Connection, failure: Failure) -> Result<(), Failure> {
     Err(failure)
 }
 
-/// What this process is to be, whoever started it: root, no core file, no leftovers.
+/// What this process is to be, whoever started it: root, no core file, no leftovers (an ignored SIGCHLD would hide the end of an app).
 fn harden() -> Result<(), Failure> {
+    raw::default_signals();
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new(Stage::Request, rustix::io::Errno::PERM));
     }
