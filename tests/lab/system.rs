@@ -270,7 +270,7 @@ impl System {
         ]);
         match place {
             Place::Seat => argv.extend(["-E", "XDG_SEAT=seat0", "-E", "XDG_SESSION_TYPE=tty"]),
-            Place::Remote => argv.extend(["-E", "XDG_SESSION_TYPE=tty", "-p", "PAMName=sshd"]),
+            Place::Remote => argv.extend(["-E", "XDG_SESSION_TYPE=tty"]),
         }
         argv.extend(["sleep", "infinity"]);
         self.check(&argv)?;

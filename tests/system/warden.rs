@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{IoSlice, IoSliceMut, Read as _, pipe},
+    io::{IoSlice, IoSliceMut, Read as _, Seek as _, pipe},
     mem::MaybeUninit,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -23,8 +23,8 @@ use lonewire_core::{
 use rustix::{
     fs::{MemfdFlags, SealFlags},
     net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
     },
 };
 
@@ -92,6 +92,27 @@ impl<'a> Stage<'a> {
 
     /// Launches a program, and gives the connection to its keeper once it runs.
     fn launch(&self, argv: &[&str], stdin: BorrowedFd<'_>) -> Result<UnixStream> {
+        let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
+        let connection = self.request(argv, stdin, null.as_fd(), None)?;
+        self.started(&connection)?;
+        Ok(connection)
+    }
+
+    /// Waits until the program runs.
+    fn started(&self, connection: &UnixStream) -> Result<()> {
+        match event(connection).with_context(|| self.system.last_words())? {
+            (Event::Started { .. }, _) => Ok(()),
+            (other, _) => bail!("{other:?}"),
+        }
+    }
+
+    fn request(
+        &self,
+        argv: &[&str],
+        stdin: BorrowedFd<'_>,
+        stdout: BorrowedFd<'_>,
+        hold: Option<BorrowedFd<'_>>,
+    ) -> Result<UnixStream> {
         let line: Vec<Vec<u8>> = argv.iter().map(|word| word.as_bytes().to_vec()).collect();
         let request = Request::Launch(Box::new(Launch {
             namespace: self.namespace.clone(),
@@ -106,26 +127,13 @@ impl<'a> Stage<'a> {
             umask: 0o022,
             pty: false,
             allow_new_privileges: false,
-            hold: false,
+            hold: hold.is_some(),
             tie: false,
         }));
-        let null = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/null")?;
         let record = tempfile::tempfile()?;
-        let files = [
-            stdin,
-            null.as_fd(),
-            null.as_fd(),
-            record.as_fd(),
-            self.keeper.as_fd(),
-        ];
-        let connection = ask(&self.warden, &request, &files)?;
-        match event(&connection).with_context(|| self.system.last_words())? {
-            (Event::Started { .. }, _) => Ok(connection),
-            (other, _) => bail!("{other:?}"),
-        }
+        let mut files = vec![stdin, stdout, stdout, record.as_fd(), self.keeper.as_fd()];
+        files.extend(hold);
+        ask(&self.warden, &request, &files)
     }
 
     fn finish(&self) -> Result<()> {
@@ -287,5 +295,87 @@ fn a_thousand_launches_in_a_row_are_all_done() -> Result<()> {
     let took = began.elapsed();
     println!("{LAUNCHES} launches in {:.1} s", took.as_secs_f32());
     assert!(took < Duration::from_secs(20), "{took:?}");
+    stage.finish()
+}
+
+#[test]
+fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<()> {
+    let system = System::boot()?;
+    system.add_user("anna", 61001, &[])?;
+    let anna = system.login("anna", Place::Seat)?;
+    let stage = Stage::set(&system, &anna).with_context(|| system.last_words())?;
+    let null = fs::File::open("/dev/null")?;
+    let look = "grep ^0:: /proc/self/cgroup; pkcheck --action-id org.lonewire.helper1.connect-own --process $$; echo $?";
+    let argv = ["/bin/sh", "-c", look];
+
+    // Left where it is, a program is in the warden's unit, and polkit takes its user for one without a session.
+    let mut out = tempfile::tempfile()?;
+    let app = stage.request(&argv, null.as_fd(), out.as_fd(), None)?;
+    stage.started(&app)?;
+    assert_eq!(wait(&app)?, Exit::Code(0));
+    let mut text = String::new();
+    out.rewind()?;
+    out.read_to_string(&mut text)?;
+    assert!(
+        text.starts_with("0::/lonewire.slice/lonewire-warden@") && text.ends_with("\n2\n"),
+        "{text}"
+    );
+
+    // Held, its user has his service manager take it.
+    let mut out = tempfile::tempfile()?;
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let app = stage.request(&argv, null.as_fd(), out.as_fd(), Some(theirs.as_fd()))?;
+    drop(theirs);
+    let mut held = [0; 64];
+    let (length, _) = rustix::net::recv(&ours, &mut held, RecvFlags::empty())?;
+    let held = std::str::from_utf8(held.get(..length).unwrap_or_default())?;
+    let pid = held.strip_prefix("held ").context("no pid")?;
+    let manager = [
+        "busctl",
+        "--user",
+        "call",
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1",
+        "org.freedesktop.systemd1.Manager",
+    ];
+    let start = [
+        "StartTransientUnit",
+        "ssa(sv)a(sa(sv))",
+        "app-probe-1.scope",
+        "fail",
+        "2",
+        "PIDs",
+        "au",
+        "1",
+        pid,
+        "Slice",
+        "s",
+        "app.slice",
+        "0",
+    ];
+    anna.check(&[&manager[..], &start].concat())?;
+    let scope = "/sys/fs/cgroup/user.slice/user-61001.slice/user@61001.service/app.slice/app-probe-1.scope/cgroup.procs";
+    let there = || {
+        system
+            .check(&["cat", scope])
+            .ok()
+            .filter(|pids| pids == pid)
+    };
+    poll(Duration::from_secs(3), there).context("it is not in its scope")?;
+    drop(ours);
+    stage.started(&app)?;
+    assert_eq!(wait(&app)?, Exit::Code(0));
+    let mut text = String::new();
+    out.rewind()?;
+    out.read_to_string(&mut text)?;
+    assert!(
+        text.contains("/app.slice/app-probe-1.scope") && text.ends_with("\n0\n"),
+        "{text}"
+    );
     stage.finish()
 }
