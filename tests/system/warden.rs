@@ -14,9 +14,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lab::system::{Place, Session, System, connector::Connector, poll};
+use lab::system::{
+    Place, Session, System,
+    connector::Connector,
+    poll,
+    vpn::{NAME, Vpn},
+};
 use lonewire_api::names;
 use lonewire_core::{
+    dataplane,
     launch::{self, Event, Exit, Launch, REQUEST, Request, User},
     name::LinkName,
 };
@@ -40,8 +46,8 @@ struct Stage<'a> {
     user: User,
     caller: i32,
     keeper: OwnedFd,
-    /// Keeps the TUN.
-    _tun: Vec<OwnedFd>,
+    /// The TUN and its control socket.
+    tun: Vec<OwnedFd>,
 }
 
 impl<'a> Stage<'a> {
@@ -86,7 +92,7 @@ impl<'a> Stage<'a> {
             user,
             caller,
             keeper,
-            _tun: tun,
+            tun,
         })
     }
 
@@ -377,5 +383,96 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
         text.contains("/app.slice/app-probe-1.scope") && text.ends_with("\n0\n"),
         "{text}"
     );
+    stage.finish()
+}
+
+#[test]
+fn the_shipped_data_plane_carries_a_programs_packets() -> Result<()> {
+    let system = System::boot()?;
+    let vpn = Vpn::start(&system, 1)?;
+    system.add_user("anna", 61001, &[])?;
+    let anna = system.login("anna", Place::Seat)?;
+    let stage = Stage::set(&system, &anna).with_context(|| system.last_words())?;
+
+    // The helper's part of the work, by hand.
+    let link = stage.namespace.as_str();
+    let plane = Connector::start(&system, names::WIREGUARD_SOCKET)?.connect()?;
+    plane.set_read_timeout(Some(PATIENCE))?;
+    let order = dataplane::frame(&dataplane::Order::Serve {
+        link: stage.namespace.clone(),
+        mtu: 1420,
+    })?;
+    let rights: Vec<_> = stage.tun.iter().map(|file| file.as_fd()).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ensure!(
+        ancillary.push(SendAncillaryMessage::ScmRights(&rights)),
+        "no room"
+    );
+    sendmsg(
+        &plane,
+        &[IoSlice::new(&order)],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )?;
+    let mut length = [0];
+    (&plane)
+        .read_exact(&mut length)
+        .with_context(|| system.last_words())?;
+    let mut body = vec![0; length[0].into()];
+    (&plane).read_exact(&mut body)?;
+    let serving: dataplane::Serving = dataplane::unframe(&body)?;
+    let file = system.root().join("run/client.conf");
+    let config = vpn.config(0)?;
+    let plain: Vec<_> = config
+        .lines()
+        .filter(|line| !line.starts_with("Address") && !line.starts_with("DNS"))
+        .collect();
+    fs::write(&file, plain.join("\n"))?;
+    let script = format!(
+        "wg setconf {link} /run/client.conf
+         ip -n {link} addr add {}/32 dev {link}; ip -n {link} link set {link} mtu 1420 up; ip -n {link} route add default dev {link}",
+        vpn.address(0)?
+    );
+    system.check(&["sh", "-euc", &script])?;
+
+    // A program that only knows a name gets an answer through the tunnel; the server saw the tunnel's address.
+    let null = fs::File::open("/dev/null")?;
+    let fetch = || -> Result<String> {
+        let mut out = tempfile::tempfile()?;
+        let url = format!("http://{NAME}/");
+        let app = stage.request(
+            &["/usr/bin/curl", "-sS", "--max-time", "4", &url],
+            null.as_fd(),
+            out.as_fd(),
+            None,
+        )?;
+        stage.started(&app)?;
+        let exit = wait(&app)?;
+        let mut text = String::new();
+        out.rewind()?;
+        out.read_to_string(&mut text)?;
+        ensure!(exit == Exit::Code(0), "{exit:?}: {text}");
+        Ok(text)
+    };
+    let seen = fetch()?;
+    assert!(seen.contains(vpn.address(0)?), "{seen}");
+
+    let status = system.check(&["cat", &format!("/proc/{}/status", serving.pid)])?;
+    let user = system.check(&["id", "-u", names::WIREGUARD_USER])?;
+    for line in [
+        format!("Uid:\t{user}\t{user}\t{user}\t{user}"),
+        "CapEff:\t0000000000000000".into(),
+        "NoNewPrivs:\t1".into(),
+        "Seccomp:\t2".into(),
+    ] {
+        assert!(status.contains(&line), "{line} in {status}");
+    }
+    // Killed, nothing gets out any more, and link, address and route stay.
+    system.check(&["kill", "-KILL", &serving.pid.to_string()])?;
+    ensure!((&plane).read(&mut [0])? == 0, "its death is not heard");
+    assert!(fetch().is_err());
+    let route = system.check(&["ip", "-n", link, "route"])?;
+    assert!(route.contains("default dev"), "{route}");
     stage.finish()
 }
