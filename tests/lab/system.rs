@@ -78,8 +78,10 @@ impl System {
     pub fn boot() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         ensure!(nix::unistd::geteuid().is_root(), "ring system needs root");
+        sweep(&cgroup2()?, |path| remove_cgroup(path));
+        sweep(&std::env::temp_dir(), |path| fs::remove_dir_all(path));
         let folder = tempfile::Builder::new()
-            .prefix("lonewire-system-")
+            .prefix(&format!("lonewire-system-{}-", std::process::id()))
             .tempdir()?;
         fs::create_dir(folder.path().join("root"))?;
         fs::write(folder.path().join("boot"), BOOT)?;
@@ -574,4 +576,18 @@ fn remove_cgroup(cgroup: &Path) -> std::io::Result<()> {
         }
     }
     fs::remove_dir(cgroup)
+}
+
+/// Removes what tests left that were killed: the pid of the test is in the name.
+fn sweep(folder: &Path, remove: impl Fn(&Path) -> std::io::Result<()>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name
+            .strip_prefix("lonewire-system-")
+            .and_then(|rest| rest.split('-').next());
+        let test = pid.and_then(|pid| pid.parse::<u32>().ok());
+        if test.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = remove(&entry.path());
+        }
+    }
 }
