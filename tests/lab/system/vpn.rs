@@ -1,7 +1,7 @@
 //! A VPN server for a booted system: a network namespace in it, joined by a veth, with userspace WireGuard, DNS and web inside the tunnel.
 //! The system's own network has no other way out.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use anyhow::{Context as _, Result};
 
@@ -156,21 +156,6 @@ impl Vpn {
         let path = session.write(&format!("{name}.conf"), &self.config(number)?)?;
         session.check(&["lonewire", "import", &path, "--name", name])?;
         Ok(())
-    }
-}
-
-impl Session<'_> {
-    /// Writes a private file into the user's home folder, and gives its path.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn write(&self, name: &str, text: &str) -> Result<String> {
-        let path = Path::new(&self.home).join(name);
-        let outside = self.system.root().join(path.strip_prefix("/")?);
-        fs::write(&outside, text)?;
-        fs::set_permissions(&outside, fs::Permissions::from_mode(0o600))?;
-        std::os::unix::fs::chown(&outside, Some(self.uid.parse()?), Some(self.gid.parse()?))?;
-        Ok(path.display().to_string())
     }
 }
 
