@@ -81,7 +81,7 @@ impl System {
     pub fn boot() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         ensure!(nix::unistd::geteuid().is_root(), "ring system needs root");
-        sweep(&cgroup2()?, |path| remove_cgroup(path));
+        sweep(&cgroup2()?, remove_cgroup);
         sweep(&std::env::temp_dir(), |path| fs::remove_dir_all(path));
         let folder = tempfile::Builder::new()
             .prefix(&format!("lonewire-system-{}-", std::process::id()))
