@@ -1,0 +1,113 @@
+//! The one road from a failure to the person: what went wrong, where, what to do, a stable code and an exit code.
+//! A failure never holds a secret.
+
+use std::fmt;
+
+use serde_json::json;
+
+/// Exit codes, but for those of `run` (125, 126, 127, the program's own, 128+n). docs: lonewire(1), EXIT STATUS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Failure = 1,
+    Usage = 2,
+    Timeout = 3,
+    NotAuthorized = 4,
+    Configuration = 5,
+    Leak = 6,
+    NotRunning = 8,
+    NoSuch = 10,
+    /// `run`: Lonewire's own failure, before the program started.
+    Own = 125,
+    /// `run`: the program was found but cannot be executed.
+    CannotExecute = 126,
+    /// `run`: there is no such program.
+    NoSuchProgram = 127,
+    Interrupted = 130,
+}
+
+/// Something that went wrong, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub exit: Exit,
+    /// Stable and in `snake_case`; once released it keeps its meaning.
+    pub code: String,
+    /// One sentence without its full stop.
+    pub message: String,
+    /// What the person can do: whole lines, each shown on its own.
+    pub hints: Vec<String>,
+    /// Line of a configuration, from 1.
+    pub line: Option<u32>,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            code: code.replace('-', "_"),
+            message: message.into(),
+            hints: Vec::new(),
+            line: None,
+        }
+    }
+
+    /// Wrong use of the command line that clap cannot see.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message)
+    }
+
+    /// The system refused something of ours: `what` it was about, and why.
+    pub fn system(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
+        Self::new(Exit::Failure, "system", format!("{what}: {cause}"))
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn at_line(mut self, line: u32) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// The same for `run` and `shell`: whatever fails before the program starts is 125, but for 126 and 127.
+    #[must_use]
+    pub fn before_program(mut self) -> Self {
+        if !matches!(self.exit, Exit::CannotExecute | Exit::NoSuchProgram) {
+            self.exit = Exit::Own;
+        }
+        self
+    }
+
+    /// `{"error":{"code","message","line"}}`; `line` only where there is one.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if let (Some(line), Some(fields)) = (self.line, error.as_object_mut()) {
+            fields.insert("line".to_owned(), line.into());
+        }
+        json!({ "error": error })
+    }
+
+    /// Shows it on standard error.
+    pub fn show(&self, json: bool) {
+        if json {
+            anstream::eprintln!("{}", self.to_json());
+            return;
+        }
+        let (red, dim, end) = ("\x1b[1;31m", "\x1b[2m", "\x1b[0m");
+        let Self { message, code, .. } = self;
+        anstream::eprintln!("{red}lonewire:{end} {message} {dim}[{code}]{end}");
+        for hint in &self.hints {
+            anstream::eprintln!("  {hint}");
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]", self.message, self.code)
+    }
+}

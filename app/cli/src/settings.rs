@@ -1,0 +1,113 @@
+//! The user's settings: `$XDG_CONFIG_HOME/lonewire/config.toml`, shared with the window. Unknown keys are kept.
+
+use std::{
+    env, fs,
+    io::{ErrorKind, Write as _},
+    path::PathBuf,
+};
+
+use toml::{Table, Value};
+
+use crate::failure::{Exit, Failure};
+
+const DEFAULT: &str = "default-tunnel";
+
+/// The settings as they were read.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Settings {
+    table: Table,
+}
+
+impl Settings {
+    /// Reads the file; a missing one is empty.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no TOML.
+    pub fn load() -> Result<Self, Failure> {
+        let Some(path) = path() else {
+            return Ok(Self::default());
+        };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Failure::system(path.display(), error)),
+        };
+        match text.parse() {
+            Ok(table) => Ok(Self { table }),
+            Err(error) => Err(Failure::new(
+                Exit::Failure,
+                "settings",
+                format!("{} is not valid TOML", path.display()),
+            )
+            .hint(error.to_string().trim_end().replace('\n', "\n  "))
+            .hint("Correct or remove the file; only the default tunnel is kept in it.")),
+        }
+    }
+
+    /// Id of the default tunnel.
+    pub fn default_tunnel(&self) -> Option<&str> {
+        self.table.get(DEFAULT)?.as_str()
+    }
+
+    /// Sets the default tunnel by its id, or takes the setting away.
+    pub fn set_default_tunnel(&mut self, id: Option<&str>) {
+        match id {
+            Some(id) => self
+                .table
+                .insert(DEFAULT.to_owned(), Value::String(id.to_owned())),
+            None => self.table.remove(DEFAULT),
+        };
+    }
+
+    /// Writes the file: all of it or nothing.
+    ///
+    /// # Errors
+    /// There is no home, or it cannot be written.
+    pub fn save(&self) -> Result<(), Failure> {
+        let path = path().ok_or_else(|| {
+            Failure::system("the settings", "neither XDG_CONFIG_HOME nor HOME is set")
+        })?;
+        let write = || -> std::io::Result<()> {
+            let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+            fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(self.table.to_string().as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(|error| Failure::system(path.display(), error))
+    }
+}
+
+/// Where the settings are; a relative `XDG_CONFIG_HOME` counts as none (XDG Base Directory).
+fn path() -> Option<PathBuf> {
+    let folder = env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| {
+            let home = PathBuf::from(env::var_os("HOME")?);
+            home.is_absolute().then(|| home.join(".config"))
+        })?;
+    Some(folder.join("lonewire/config.toml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_default_keeps_what_others_wrote() {
+        let mut settings = Settings {
+            table: "[window]\nwidth = 900\n".parse().unwrap(),
+        };
+        settings.set_default_tunnel(Some("0f"));
+        let again = Settings {
+            table: settings.table.to_string().parse().unwrap(),
+        };
+        assert_eq!(again.default_tunnel(), Some("0f"));
+        assert!(again.table.contains_key("window"));
+        settings.set_default_tunnel(None);
+        assert_eq!(settings.default_tunnel(), None);
+    }
+}
