@@ -3,6 +3,8 @@
 
 pub mod auth;
 pub mod bus;
+pub mod daemon;
 pub mod engine;
 pub mod ports;
+pub mod presence;
 pub mod sys;

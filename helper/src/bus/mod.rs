@@ -1,1 +1,80 @@
-//!
+//! The three interfaces on one object. Thin: a handler parses its arguments, passes the bouncer, and gives the grant to the
+//! engine; it decides nothing, and holds no lock across an await.
+
+mod apps;
+mod args;
+mod closer;
+mod dict;
+mod error;
+mod guard;
+mod herald;
+mod service;
+mod tunnels;
+
+use std::sync::Arc;
+
+use lonewire_api::names::OBJECT_PATH;
+use zbus::{Connection, message::Header};
+
+use self::{
+    apps::Apps, closer::Closer, error::Answer, guard::Guarded, herald::Herald, service::Service,
+    tunnels::Tunnels,
+};
+use crate::{
+    auth::{Action, Bouncer, Deadlines, Grant},
+    engine::Handle,
+};
+use lonewire_core::name::Id;
+
+/// What every handler holds: the bouncer, and the engine behind it.
+#[derive(Debug, Clone)]
+struct Gate {
+    bouncer: Arc<Bouncer<Handle>>,
+    engine: Handle,
+}
+
+impl Gate {
+    async fn pass<A: Action>(&self, call: &Header<'_>) -> Answer<Grant<A>> {
+        Ok(self.bouncer.pass(call).await?)
+    }
+
+    async fn pass_for<A: Action>(&self, call: &Header<'_>, id: &str) -> Answer<(Grant<A>, Id)> {
+        Ok(self.bouncer.pass_for(call, id).await?)
+    }
+}
+
+/// Puts the three interfaces on the bus; the name is the daemon's to claim. Call it on a connection that has served nothing yet,
+/// once the engine is ready: the quotas are read here.
+///
+/// # Errors
+/// The connection is gone.
+pub async fn serve(bus: &Connection, engine: Handle, deadlines: Deadlines) -> zbus::Result<()> {
+    let prompts = engine.quotas().prompts;
+    let bouncer = Arc::new(Bouncer::new(bus, engine.clone(), deadlines, prompts).await?);
+    let herald = Herald::start(bus, engine.events());
+    let closer = Closer::default();
+    let gate = Gate { bouncer, engine };
+    let server = bus.object_server();
+    server
+        .at(
+            OBJECT_PATH,
+            Guarded::new(
+                Service {
+                    gate: gate.clone(),
+                    herald,
+                },
+                &closer,
+            ),
+        )
+        .await?;
+    server
+        .at(
+            OBJECT_PATH,
+            Guarded::new(Tunnels { gate: gate.clone() }, &closer),
+        )
+        .await?;
+    server
+        .at(OBJECT_PATH, Guarded::new(Apps { gate }, &closer))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The life of the service: it gives up what it does not need, adopts what runs, claims its name, and serves until it is told to stop. Stopping takes
+//! nothing down: tunnels and apps go on, and the next one adopts them.
+
+use anyhow::{Context as _, bail};
+use lonewire_api::names::BUS_NAME;
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::LocalSet,
+};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use zbus::fdo::{RequestNameFlags, RequestNameReply};
+
+use crate::{
+    auth::Deadlines,
+    bus,
+    engine::{self, Handle},
+    sys::{Paths, Sys, seccomp},
+};
+
+/// Runs the service until SIGTERM or SIGINT, or until the bus is gone.
+///
+/// # Errors
+/// What keeps it from starting, and the loss of the bus.
+pub fn run() -> anyhow::Result<()> {
+    log();
+    harden()?;
+    // Before there is a second thread.
+    let ports = Sys::new(Paths::default());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(LocalSet::new().run_until(serve(ports)))
+}
+
+/// To the journal where systemd connected it, else to standard error. `RUST_LOG` chooses how much.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    match journal {
+        Some(journal) => registry.with(journal).init(),
+        None => {
+            let plain = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(false);
+            registry.with(plain).init();
+        }
+    }
+}
+
+/// Keys will be in its memory: no core file, and no other process of its uid may look. And it will never run a program.
+fn harden() -> anyhow::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, none).context("the limit of core files")?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .context("hiding its memory")?;
+    // Each app has a descriptor or two here; nothing in here uses select(2).
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: files.maximum,
+        maximum: files.maximum,
+    };
+    rustix::process::setrlimit(Resource::Nofile, most).context("the limit of open files")?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    seccomp::forbid_programs().context("forbidding programs")
+}
+
+async fn serve(ports: Sys) -> anyhow::Result<()> {
+    let (handle, commands) = Handle::new();
+    let mut engine = tokio::task::spawn_local(engine::run(ports, commands));
+    tokio::select! {
+        ready = handle.ready() => ready.context("the engine did not start")?,
+        ended = &mut engine => {
+            ended.context("the engine")?.context("the engine did not start")?;
+            bail!("the engine ended");
+        }
+    }
+
+    let connection = zbus::connection::Builder::system()
+        .build()
+        .await
+        .context("the system bus")?;
+    bus::serve(&connection, handle.clone(), Deadlines::default())
+        .await
+        .context("serving on the bus")?;
+    let flags = RequestNameFlags::DO_NOT_QUEUE;
+    match connection.request_name_with_flags(BUS_NAME, flags).await {
+        Ok(RequestNameReply::PrimaryOwner) => {}
+        Ok(_) | Err(zbus::Error::NameTaken) => bail!("another service has the name {BUS_NAME}"),
+        Err(error) => return Err(error).context("claiming the name"),
+    }
+    notify(&[NotifyState::Ready]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
+
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = &mut engine => {
+            ended.context("the engine")?.context("the engine")?;
+            bail!("the engine ended");
+        }
+        () = connection.closed() => bail!("the bus has gone"),
+    }
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("stopping; tunnels and apps go on");
+    Ok(())
+}
+
+/// Where no service manager listens, nobody is told.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}
