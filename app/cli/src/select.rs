@@ -173,12 +173,15 @@ enum Found {
     None,
 }
 
+/// Whether an id and its name are meant.
+type Matches<'a> = &'a dyn Fn(&(&str, &str)) -> bool;
+
 /// Exact before prefix, names before ids; digits of an id count from the fourth on.
 fn find(names: &[(&str, &str)], word: &str) -> Found {
     let wanted = fold(word);
     let is_hex = word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let lower = word.to_ascii_lowercase();
-    let tries: [&dyn Fn(&(&str, &str)) -> bool; 4] = [
+    let tries: [Matches<'_>; 4] = [
         &|(id, _)| *id == lower,
         &|(_, name)| fold(name) == wanted,
         &|(_, name)| !wanted.is_empty() && fold(name).starts_with(&wanted),

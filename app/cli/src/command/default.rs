@@ -1,0 +1,19 @@
+//! `default`: the tunnel that is meant where none is named. A setting of the user's, not of the helper's.
+
+use super::{DONE, Outcome};
+use crate::{context::Context, select};
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:\n  lonewire default home")]
+pub struct Args {
+    /// Name or id of the tunnel
+    tunnel: String,
+}
+
+pub fn run(context: &Context, args: &Args) -> Outcome {
+    let tunnel = select::tunnel(context, &args.tunnel)?;
+    let mut settings = context.settings()?;
+    settings.set_default_tunnel(Some(&tunnel.id));
+    settings.save()?;
+    DONE
+}

@@ -1,0 +1,19 @@
+//! `remove`: a tunnel that is off goes, with its keys.
+
+use super::{DONE, Outcome};
+use crate::{context::Context, helper_error::About, select};
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:\n  lonewire remove old-vpn")]
+pub struct Args {
+    /// Name or id of the tunnel
+    tunnel: String,
+}
+
+pub fn run(context: &Context, args: &Args) -> Outcome {
+    let tunnel = select::tunnel(context, &args.tunnel)?;
+    context.call(About::Tunnel(&tunnel.info.name), async |client| {
+        client.remove(&tunnel.id).await
+    })?;
+    DONE
+}

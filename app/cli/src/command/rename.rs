@@ -1,0 +1,21 @@
+//! `rename`: another name for a tunnel.
+
+use super::{DONE, Outcome};
+use crate::{context::Context, helper_error::About, select};
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:\n  lonewire rename wg0 home")]
+pub struct Args {
+    /// Name or id of the tunnel
+    tunnel: String,
+    /// Its new name
+    name: String,
+}
+
+pub fn run(context: &Context, args: &Args) -> Outcome {
+    let tunnel = select::tunnel(context, &args.tunnel)?;
+    context.call(About::Tunnel(&tunnel.info.name), async |client| {
+        client.rename(&tunnel.id, &args.name).await
+    })?;
+    DONE
+}
