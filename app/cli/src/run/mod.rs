@@ -1,0 +1,138 @@
+//! Running a program in a tunnel: what `run` and `shell` share. The program gets our standard streams, or, where all three are one terminal, a
+//! terminal of its own that we relay; it goes on by itself if the helper dies, and gets SIGHUP if we do.
+
+mod environment;
+pub mod guardian;
+mod program;
+mod relay;
+mod scope;
+mod signals;
+mod tie;
+
+use std::{
+    ffi::OsString,
+    io::IsTerminal as _,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
+};
+
+use lonewire_api::{AppInfo, Launch};
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    helper_error::About,
+    select,
+};
+use relay::Terminal;
+use signals::Signals;
+
+/// What to run, and how.
+#[derive(Debug)]
+pub struct Wish {
+    /// As the user wrote it; `None` is the default tunnel.
+    pub tunnel: Option<String>,
+    /// Seconds to wait for a handshake.
+    pub wait: u32,
+    pub detach: bool,
+    pub clean_env: bool,
+    pub name: Option<String>,
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// What the program is told it is called, where that is not `command[0]`.
+    pub called: Option<OsString>,
+}
+
+/// Runs it; answers the program's exit code, or 0 once it runs with `detach`.
+///
+/// # Errors
+/// What keeps the program from starting: 125, 126 or 127.
+pub fn run(context: &Context, wish: Wish) -> Result<u8, Failure> {
+    // Before there is a second thread: each inherits what is blocked, so that no signal ends us half-way.
+    let signals = Signals::block()?;
+    start(context, &signals, wish).map_err(Failure::before_program)
+}
+
+fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure> {
+    let program = wish.command.first().map(program::find).transpose()?.unwrap_or_default();
+    let tunnel = tunnel(context, wish.tunnel.as_deref())?;
+    let mut argv: Vec<Vec<u8>> =
+        wish.command.into_iter().map(OsStringExt::into_vec).collect();
+    if let (Some(first), Some(called)) = (argv.first_mut(), wish.called) {
+        *first = called.into_vec();
+    }
+
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let all_terminals = stdin.is_terminal() && stdout.is_terminal() && stderr.is_terminal();
+    let terminal = (all_terminals && !wish.detach).then(Terminal::new).transpose()?;
+    let null = wish.detach.then(null).transpose()?;
+    let stdio: [BorrowedFd<'_>; 3] = match (&terminal, &null) {
+        (Some(terminal), _) => [terminal.inner(); 3],
+        // Nobody will be at the terminal for it.
+        (None, Some(null)) if stdin.is_terminal() => [null.as_fd(), stdout.as_fd(), stderr.as_fd()],
+        _ => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+    };
+
+    let tie = (!wish.detach).then(tie::pair).transpose()?;
+    let (hold, holder) = scope::Holder::start(&argv)?.unzip();
+    let umask = rustix::process::umask(rustix::fs::Mode::empty());
+    rustix::process::umask(umask);
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let launch = Launch {
+        environment: environment::ours(),
+        cwd: cwd.as_os_str().as_bytes().to_vec(),
+        umask: umask.as_raw_mode(),
+        hold: hold.as_ref().map(OwnedFd::as_fd),
+        tie: tie.as_ref().map(|(theirs, _)| theirs.as_fd()),
+        pty: terminal.is_some(),
+        clean_env: wish.clean_env,
+        name: wish.name,
+        wait: wish.wait,
+        ..Launch::new(program.into_os_string().into_vec(), argv, [&stdio[0], &stdio[1], &stdio[2]])
+    };
+
+    let watch = signals.while_launching(!context.json() && !context.no_input);
+    let about = About::Tunnel(&tunnel.1);
+    let launched = context.call(about, async |client| client.launch(&tunnel.0, &launch).await);
+    drop(watch);
+    let (id, info) = launched?;
+    drop(launch);
+    drop((hold, holder, null));
+    let Some((theirs, ours)) = tie else {
+        return detached(context, &id, &info);
+    };
+    drop(theirs);
+    match terminal {
+        Some(terminal) => relay::terminal(context, signals, terminal, &ours, &info, &id),
+        None => relay::streams(context, signals, &ours, &info, &id),
+    }
+}
+
+/// Id and name of the tunnel. A default that is known by its id costs no question: if it has gone, the launch says so.
+fn tunnel(context: &Context, word: Option<&str>) -> Result<(String, String), Failure> {
+    if word.is_none() {
+        if let Some(id) = context.settings()?.default_tunnel() {
+            return Ok((id.to_owned(), "the default tunnel".to_owned()));
+        }
+    }
+    let found = select::tunnel_or_default(context, word)?;
+    Ok((found.id, found.info.name))
+}
+
+fn detached(context: &Context, id: &str, info: &AppInfo) -> Result<u8, Failure> {
+    if context.json() {
+        let app = serde_json::json!({ "schema": 1, "app": { "id": id, "pid": info.pid, "name": info.name } });
+        anstream::println!("{app}");
+    } else {
+        anstream::println!("{id}");
+    }
+    Ok(0)
+}
+
+fn null() -> Result<OwnedFd, Failure> {
+    std::fs::File::open("/dev/null")
+        .map(OwnedFd::from)
+        .map_err(|error| Failure::system("/dev/null", error))
+}
