@@ -5,6 +5,7 @@ mod command;
 pub mod context;
 pub mod failure;
 pub mod helper_error;
+pub mod run;
 pub mod select;
 pub mod settings;
 pub mod time;
@@ -37,6 +38,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run a program in a tunnel
+    Run(command::run::Args),
+    /// Open a shell in a tunnel
+    Shell(command::shell::Args),
     /// List the tunnels
     List(command::list::Args),
     /// Give a tunnel another name
@@ -51,14 +56,16 @@ enum Verb {
     Down(command::down::Args),
 }
 
-fn run(context: &Context, verb: &Verb) -> command::Outcome {
+fn run(context: &Context, verb: Verb) -> command::Outcome {
     match verb {
-        Verb::List(args) => command::list::run(context, args),
-        Verb::Rename(args) => command::rename::run(context, args),
-        Verb::Remove(args) => command::remove::run(context, args),
-        Verb::Default(args) => command::default::run(context, args),
-        Verb::Up(args) => command::up::run(context, args),
-        Verb::Down(args) => command::down::run(context, args),
+        Verb::Run(args) => command::run::run(context, args),
+        Verb::Shell(args) => command::shell::run(context, args),
+        Verb::List(args) => command::list::run(context, &args),
+        Verb::Rename(args) => command::rename::run(context, &args),
+        Verb::Remove(args) => command::remove::run(context, &args),
+        Verb::Default(args) => command::default::run(context, &args),
+        Verb::Up(args) => command::up::run(context, &args),
+        Verb::Down(args) => command::down::run(context, &args),
     }
 }
 
@@ -69,6 +76,12 @@ pub fn command() -> clap::Command {
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == run::guardian::ARGUMENT)
+    {
+        return run::guardian::guard();
+    }
     let cli = Cli::parse();
     let format = match (cli.json, cli.terse) {
         (true, _) => Format::Json,
@@ -76,7 +89,7 @@ pub fn main() -> ExitCode {
         _ => Format::Human,
     };
     let outcome =
-        refuse_set_uid().and_then(|()| run(&Context::new(format, cli.no_input), &cli.verb));
+        refuse_set_uid().and_then(|()| run(&Context::new(format, cli.no_input), cli.verb));
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

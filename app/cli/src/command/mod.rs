@@ -5,6 +5,8 @@ pub mod down;
 pub mod list;
 pub mod remove;
 pub mod rename;
+pub mod run;
+pub mod shell;
 pub mod up;
 
 use crate::failure::Failure;

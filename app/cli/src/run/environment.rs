@@ -3,15 +3,25 @@
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// The helper leaves these out too: this only saves sending them.
-const LEFT_OUT: &[&[u8]] =
-    &[b"NOTIFY_SOCKET", b"INVOCATION_ID", b"JOURNAL_STREAM", b"HOSTALIASES", b"LOCALDOMAIN", b"RES_OPTIONS"];
+const LEFT_OUT: &[&[u8]] = &[
+    b"NOTIFY_SOCKET",
+    b"INVOCATION_ID",
+    b"JOURNAL_STREAM",
+    b"HOSTALIASES",
+    b"LOCALDOMAIN",
+    b"RES_OPTIONS",
+];
 
 const LEFT_OUT_PREFIXES: &[&[u8]] = &[b"LISTEN_", b"SYSTEMD_"];
 
 /// `NAME=value` of each variable.
 pub fn ours() -> Vec<Vec<u8>> {
     let is_kept = |name: &[u8]| {
-        !LEFT_OUT.contains(&name) && !LEFT_OUT_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && is_name(name)
+        !LEFT_OUT.contains(&name)
+            && !LEFT_OUT_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            && is_name(name)
     };
     std::env::vars_os()
         .filter(|(name, _)| is_kept(name.as_bytes()))
@@ -21,8 +31,13 @@ pub fn ours() -> Vec<Vec<u8>> {
 
 /// What a shell can have exported itself; functions of bash (`BASH_FUNC_x%%`) are none and would be refused.
 fn is_name(name: &[u8]) -> bool {
-    let starts = name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
-    starts && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    let starts = name
+        .first()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    starts
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
 #[cfg(test)]

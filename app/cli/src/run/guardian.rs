@@ -54,14 +54,23 @@ impl Drop for Guardian {
 /// The life of a guardian: standard input is the line to who started it, standard output the terminal.
 pub fn guard() -> ExitCode {
     let mut block = SigSet::empty();
-    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGTTOU, Signal::SIGTSTP] {
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGQUIT,
+        Signal::SIGTTOU,
+        Signal::SIGTSTP,
+    ] {
         block.add(signal);
     }
     let terminal = std::io::stdout();
     let (Ok(()), Ok(before)) = (block.thread_block(), tcgetattr(&terminal)) else {
         return ExitCode::FAILURE;
     };
-    let Ok(life) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
+    let Ok(life) = std::io::stdin().as_fd().try_clone_to_owned() else {
+        return ExitCode::FAILURE;
+    };
     let mut life = UnixStream::from(life);
     if life.write_all(b".").is_err() {
         return ExitCode::FAILURE;

@@ -14,18 +14,13 @@ use std::{
     io::IsTerminal as _,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::ffi::{OsStrExt as _, OsStringExt as _},
+        unix::ffi::{OsStrExt as _, OsStringExt},
     },
 };
 
 use lonewire_api::{AppInfo, Launch};
 
-use crate::{
-    context::Context,
-    failure::Failure,
-    helper_error::About,
-    select,
-};
+use crate::{context::Context, failure::Failure, helper_error::About, select};
 use relay::Terminal;
 use signals::Signals;
 
@@ -56,17 +51,27 @@ pub fn run(context: &Context, wish: Wish) -> Result<u8, Failure> {
 }
 
 fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure> {
-    let program = wish.command.first().map(program::find).transpose()?.unwrap_or_default();
+    let program = wish
+        .command
+        .first()
+        .map(program::find)
+        .transpose()?
+        .unwrap_or_default();
     let tunnel = tunnel(context, wish.tunnel.as_deref())?;
-    let mut argv: Vec<Vec<u8>> =
-        wish.command.into_iter().map(OsStringExt::into_vec).collect();
+    let mut argv: Vec<Vec<u8>> = wish
+        .command
+        .into_iter()
+        .map(OsStringExt::into_vec)
+        .collect();
     if let (Some(first), Some(called)) = (argv.first_mut(), wish.called) {
         *first = called.into_vec();
     }
 
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let all_terminals = stdin.is_terminal() && stdout.is_terminal() && stderr.is_terminal();
-    let terminal = (all_terminals && !wish.detach).then(Terminal::new).transpose()?;
+    let terminal = (all_terminals && !wish.detach)
+        .then(Terminal::new)
+        .transpose()?;
     let null = wish.detach.then(null).transpose()?;
     let stdio: [BorrowedFd<'_>; 3] = match (&terminal, &null) {
         (Some(terminal), _) => [terminal.inner(); 3],
@@ -90,12 +95,18 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
         clean_env: wish.clean_env,
         name: wish.name,
         wait: wish.wait,
-        ..Launch::new(program.into_os_string().into_vec(), argv, [&stdio[0], &stdio[1], &stdio[2]])
+        ..Launch::new(
+            program.into_os_string().into_vec(),
+            argv,
+            [&stdio[0], &stdio[1], &stdio[2]],
+        )
     };
 
     let watch = signals.while_launching(!context.json() && !context.no_input);
     let about = About::Tunnel(&tunnel.1);
-    let launched = context.call(about, async |client| client.launch(&tunnel.0, &launch).await);
+    let launched = context.call(about, async |client| {
+        client.launch(&tunnel.0, &launch).await
+    });
     drop(watch);
     let (id, info) = launched?;
     drop(launch);

@@ -37,7 +37,9 @@ fn find_in(command: &OsStr, path: &OsStr, here: &Path) -> Result<PathBuf, Failur
     } else if command.is_empty() {
         None
     } else {
-        std::env::split_paths(path).map(|folder| here.join(folder).join(command)).find(|candidate| is_it(candidate))
+        std::env::split_paths(path)
+            .map(|folder| here.join(folder).join(command))
+            .find(|candidate| is_it(candidate))
     };
     match found {
         Some(found) => Ok(found),
@@ -72,7 +74,10 @@ mod tests {
     #[test]
     fn missing_is_127_and_not_executable_is_126() {
         let find = |command: &str| find_in(command.as_ref(), "/etc".as_ref(), Path::new("/"));
-        assert_eq!(find("no-such-program").unwrap_err().exit, Exit::NoSuchProgram);
+        assert_eq!(
+            find("no-such-program").unwrap_err().exit,
+            Exit::NoSuchProgram
+        );
         assert_eq!(find("").unwrap_err().exit, Exit::NoSuchProgram);
         assert_eq!(find("/etc/passwd").unwrap_err().exit, Exit::CannotExecute);
         assert_eq!(find("passwd").unwrap_err().exit, Exit::CannotExecute);

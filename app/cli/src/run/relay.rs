@@ -72,9 +72,13 @@ struct Raw {
 
 impl Raw {
     fn set() -> Result<Self, Failure> {
-        let before = tcgetattr(std::io::stdin()).map_err(|errno| Failure::system("the terminal", errno))?;
+        let before =
+            tcgetattr(std::io::stdin()).map_err(|errno| Failure::system("the terminal", errno))?;
         let guardian = Guardian::start(&std::io::stdin());
-        let raw = Self { before, _guardian: guardian };
+        let raw = Self {
+            before,
+            _guardian: guardian,
+        };
         raw.make();
         Ok(raw)
     }
@@ -108,25 +112,37 @@ struct Program<'a> {
 impl<'a> Program<'a> {
     fn new(context: &'a Context, info: &AppInfo, id: &'a str) -> Self {
         let pid = i32::try_from(info.pid).ok().and_then(Pid::from_raw);
-        let process = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { context, id, pid, process }
+        let process =
+            pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        Self {
+            context,
+            id,
+            pid,
+            process,
+        }
     }
 
     /// Passes a signal on; where the system does not let us (the program became another user's), the helper does.
     fn signal(&self, signal: Signal) {
         let direct = rustix::process::Signal::from_named_raw(signal as i32)
             .zip(self.process.as_ref())
-            .is_some_and(|(signal, process)| rustix::process::pidfd_send_signal(process, signal).is_ok());
+            .is_some_and(|(signal, process)| {
+                rustix::process::pidfd_send_signal(process, signal).is_ok()
+            });
         if !direct {
             // A program that has ended is no error.
             let number = signal as u32;
-            let _ = self.context.call(About::Nothing, async |client| client.signal(self.id, number).await);
+            let _ = self.context.call(About::Nothing, async |client| {
+                client.signal(self.id, number).await
+            });
         }
     }
 
     /// To the process group that it leads in its terminal.
     fn go_on(&self) {
-        let group = self.pid.map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::CONT));
+        let group = self
+            .pid
+            .map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::CONT));
         if group != Some(Ok(())) {
             self.signal(Signal::SIGCONT);
         }
@@ -188,7 +204,11 @@ pub fn terminal(
     loop {
         let mut outer_wants = PollFlags::IN;
         outer_wants.set(PollFlags::OUT, !typed.is_empty());
-        let keys = if typed.is_empty() && !at_end { PollFlags::IN } else { PollFlags::empty() };
+        let keys = if typed.is_empty() && !at_end {
+            PollFlags::IN
+        } else {
+            PollFlags::empty()
+        };
         let mut polled = [
             PollFd::new(tie, PollFlags::IN),
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
@@ -327,7 +347,10 @@ impl Outer {
     /// Gives the program what was typed, as much as it takes now.
     fn take(&self, typed: &mut Vec<u8>) {
         // A terminal that says it can be written to takes some bytes without waiting.
-        match rustix::io::write(&self.fd, typed.get(..typed.len().min(1024)).unwrap_or_default()) {
+        match rustix::io::write(
+            &self.fd,
+            typed.get(..typed.len().min(1024)).unwrap_or_default(),
+        ) {
             Ok(length) => drop(typed.drain(..length)),
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(_) => typed.clear(),
@@ -349,14 +372,23 @@ fn wait(polled: &mut [PollFd<'_>]) -> Result<(), Failure> {
 
 /// The keeper has gone without a word of the end: the helper may know.
 fn lost(context: &Context, id: &str) -> Result<u8, Failure> {
-    let info = context.call(About::Nothing, async |client| client.app(id).await).ok();
-    let code = info.as_ref().and_then(|info| info.exit_code).and_then(|code| u8::try_from(code).ok());
+    let info = context
+        .call(About::Nothing, async |client| client.app(id).await)
+        .ok();
+    let code = info
+        .as_ref()
+        .and_then(|info| info.exit_code)
+        .and_then(|code| u8::try_from(code).ok());
     let signal = info
         .as_ref()
         .and_then(|info| info.exit_signal)
         .and_then(|signal| u8::try_from(signal).ok())
         .map(|signal| signal.saturating_add(128));
     code.or(signal).ok_or_else(|| {
-        Failure::new(Exit::Own, "keeper_lost", "the program's keeper has gone: how it ended is not known")
+        Failure::new(
+            Exit::Own,
+            "keeper_lost",
+            "the program's keeper has gone: how it ended is not known",
+        )
     })
 }

@@ -83,14 +83,22 @@ fn held(line: &OwnedFd) -> Option<u32> {
 
 /// `app-lonewire-<name>-<random>.scope` (systemd's DESKTOP_ENVIRONMENTS.md).
 fn unit_name(program: &[u8]) -> String {
-    let name = Path::new(OsStr::from_bytes(program)).file_name().unwrap_or_default();
+    let name = Path::new(OsStr::from_bytes(program))
+        .file_name()
+        .unwrap_or_default();
     let escape = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' => char::from(*byte).to_string(),
         other => format!("\\x{other:02x}"),
     };
     let name: String = name.as_bytes().iter().take(64).map(escape).collect();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("app-lonewire-{name}-{:x}{:x}.scope", std::process::id(), now.subsec_nanos())
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    format!(
+        "app-lonewire-{name}-{:x}{:x}.scope",
+        std::process::id(),
+        now.subsec_nanos()
+    )
 }
 
 async fn adopt(session: &zbus::Connection, unit: &str, pid: u32) -> zbus::Result<()> {
@@ -131,7 +139,10 @@ mod tests {
     #[test]
     fn a_unit_is_named_after_the_program_without_a_dash_in_it() {
         let name = unit_name(b"/usr/bin/org.example-app");
-        assert!(name.starts_with("app-lonewire-org.example\\x2dapp-"), "{name}");
+        assert!(
+            name.starts_with("app-lonewire-org.example\\x2dapp-"),
+            "{name}"
+        );
         assert!(name.ends_with(".scope"));
     }
 }

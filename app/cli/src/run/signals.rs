@@ -28,7 +28,12 @@ const PASSED_ON: [Signal; 9] = [
 ];
 
 /// These end a launch that is under way.
-const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+const ENDING: [Signal; 4] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+];
 
 #[derive(Debug)]
 pub struct Signals(SignalFd);
@@ -46,7 +51,9 @@ impl Signals {
         quiet.add(Signal::SIGTTOU);
         quiet
             .thread_block()
-            .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK))
+            .and_then(|()| {
+                SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            })
             .map(Self)
             .map_err(|errno| Failure::system("signals", errno))
     }
@@ -65,7 +72,10 @@ impl Signals {
             .ok()?;
         let tell = tell && std::io::stderr().is_terminal();
         let thread = std::thread::spawn(move || watch(&signals, &stopped, tell));
-        Some(Watch { stop: Some(stop), thread: Some(thread) })
+        Some(Watch {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -91,7 +101,10 @@ fn watch(signals: &OwnedFd, stopped: &OwnedFd, tell: bool) {
     let second = Duration::from_secs(1).try_into().ok();
     let mut seconds = 0_u32;
     loop {
-        let mut polled = [PollFd::new(stopped, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let mut polled = [
+            PollFd::new(stopped, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+        ];
         let heard = poll(&mut polled, second.as_ref());
         let is_over = !polled[0].revents().is_empty();
         let signalled = !polled[1].revents().is_empty();
@@ -117,8 +130,12 @@ fn watch(signals: &OwnedFd, stopped: &OwnedFd, tell: bool) {
 /// signalfd(2): a message is 128 bytes, its first four the number.
 fn ended_by(signals: &OwnedFd) {
     let mut info = [0_u8; 128];
-    let Ok(128) = rustix::io::read(signals, &mut info) else { return };
-    let number = info.first_chunk::<4>().map(|bytes| u32::from_ne_bytes(*bytes));
+    let Ok(128) = rustix::io::read(signals, &mut info) else {
+        return;
+    };
+    let number = info
+        .first_chunk::<4>()
+        .map(|bytes| u32::from_ne_bytes(*bytes));
     if ENDING.iter().any(|signal| Some(*signal as u32) == number) {
         if std::io::stderr().is_terminal() {
             eprintln!();

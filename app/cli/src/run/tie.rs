@@ -25,8 +25,13 @@ pub enum News {
 /// # Errors
 /// The system's.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Failure> {
-    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .map_err(|errno| Failure::system("a pair of sockets", errno))
+    socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|errno| Failure::system("a pair of sockets", errno))
 }
 
 /// The next news; `None` where there is none now.
