@@ -27,26 +27,24 @@ pub fn all() -> Vec<Pid> {
 pub fn signal_all(signal: Signal) {
     let mut done = Vec::new();
     for _ in 0..PASSES {
-        let fresh: Vec<Pid> = all()
+        let fresh: Vec<(Pid, OwnedFd)> = all()
             .into_iter()
             .filter(|pid| !done.contains(pid))
+            .filter_map(|pid| open(pid).map(|process| (pid, process)))
             .collect();
         if fresh.is_empty() {
             break;
         }
-        for pid in fresh {
-            signal_one(pid, signal);
+        // A descriptor is of one process for ever; that it is a descendant is looked at once more now that it is open, so that no number that
+        // went to another process meanwhile is hit.
+        let now = all();
+        for (pid, process) in fresh {
+            if now.contains(&pid) {
+                // One that has ended is no error.
+                let _ = rustix::process::pidfd_send_signal(&process, signal);
+            }
             done.push(pid);
         }
-    }
-}
-
-/// The descriptor is of one process for ever; that it is still a descendant is looked at after it was opened, so that no number that went to another process is hit.
-fn signal_one(pid: Pid, signal: Signal) {
-    let Some(process) = open(pid) else { return };
-    if all().contains(&pid) {
-        // One that has ended meanwhile is no error.
-        let _ = rustix::process::pidfd_send_signal(&process, signal);
     }
 }
 

@@ -9,17 +9,16 @@ use std::{
 
 use lonewire_core::launch::{Command, Event, Exit, Stage};
 use nix::{
-    errno::Errno,
     sys::{
         signal::{SigSet, Signal},
         signalfd::{SfdFlags, SignalFd},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::Pid,
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
     net::{SendFlags, SocketFlags},
+    process::{WaitOptions, WaitStatus},
 };
 
 use crate::{
@@ -124,8 +123,11 @@ impl Keeper {
         }
         if untied {
             self.kept.tie = None;
-            descendants::signal_all(rustix::process::Signal::HUP);
-            descendants::signal_all(rustix::process::Signal::CONT);
+            // After the first process's end the client has gone because it was told so: what goes on in the background goes on.
+            if self.exit.is_none() {
+                descendants::signal_all(rustix::process::Signal::HUP);
+                descendants::signal_all(rustix::process::Signal::CONT);
+            }
         }
         if commanded {
             self.obey();
@@ -138,12 +140,14 @@ impl Keeper {
 
     /// Takes note of what became of the children; `false` when there is none left.
     fn reap(&mut self) -> bool {
-        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED;
+        let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
-            match waitpid(None, Some(flags)) {
-                Ok(WaitStatus::StillAlive) => return true,
-                Ok(status) if status.pid() == Some(self.app) => self.note(status),
-                Ok(_) | Err(Errno::EINTR) => {}
+            match rustix::process::wait(options) {
+                Ok(Some((pid, status))) if pid.as_raw_pid() == self.app.as_raw() => {
+                    self.note(status);
+                }
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) => return true,
                 Err(_) => return false,
             }
         }
@@ -151,23 +155,16 @@ impl Keeper {
 
     /// Something happened to the first process.
     fn note(&mut self, status: WaitStatus) {
-        match status {
-            WaitStatus::Stopped(_, signal) => {
-                self.stopped = Some(signal as i32);
-                self.tell(
-                    &Event::Stopped {
-                        signal: signal as i32,
-                    },
-                    &format!("stopped {}", signal as i32),
-                );
-            }
-            WaitStatus::Continued(_) => {
-                self.stopped = None;
-                self.tell(&Event::Continued, "continued");
-            }
-            WaitStatus::Exited(_, code) => self.ended(Exit::Code(code as u8)),
-            WaitStatus::Signaled(_, signal, _) => self.ended(Exit::Signal(signal as i32)),
-            _ => {}
+        if let Some(signal) = status.stopping_signal() {
+            self.stopped = Some(signal);
+            self.tell(&Event::Stopped { signal }, &format!("stopped {signal}"));
+        } else if status.continued() {
+            self.stopped = None;
+            self.tell(&Event::Continued, "continued");
+        } else if let Some(code) = status.exit_status() {
+            self.ended(Exit::Code(u8::try_from(code).unwrap_or(u8::MAX)));
+        } else if let Some(signal) = status.terminating_signal() {
+            self.ended(Exit::Signal(signal));
         }
     }
 

@@ -29,6 +29,9 @@ use crate::{
     keeper, mounts, namespace, raw, stdio,
 };
 
+/// On the status pipe: all is done but execve. No encoded failure begins so.
+const RUNS: u8 = 0xff;
+
 /// How long a program waits to be put into its scope.
 const HOLD: Duration = Duration::from_secs(5);
 
@@ -84,7 +87,7 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
     let signals = keeper::signals().at(Stage::Request)?;
     let (report, status) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).at(Stage::Request)?;
     let Some(app) = raw::fork().at(Stage::Request)? else {
-        let failure = child(request, &files, &limits, &program);
+        let failure = child(request, &files, &limits, &program, &status);
         let text = launch::encode(&(failure.stage, failure.errno)).unwrap_or_default();
         let _ = File::from(status).write_all(&text);
         raw::exit(125)
@@ -102,12 +105,14 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
 
     let mut text = Vec::new();
     let read = File::from(report).read_to_end(&mut text).at(Stage::Request);
-    let started = match launch::decode(&text) {
-        Ok((stage, errno)) => Err(Failure { stage, errno }),
-        // The pipe was closed by execve, or by the end of the child.
-        Err(_) => dropped
-            .and(read)
-            .and_then(|_| compare(app, request.namespace_inode)),
+    let started = match text.as_slice() {
+        // Closed by execve.
+        [RUNS] => dropped.and(read).and_then(|_| compare(app)),
+        [RUNS, failed @ ..] | failed => match launch::decode(failed) {
+            Ok((stage, errno)) => Err(Failure { stage, errno }),
+            // It was killed on the way.
+            Err(_) => Err(Failure::new(Stage::Exec, Errno::SRCH)),
+        },
     };
     if let Err(failure) = started {
         if let Some(process) = descendants::open(app) {
@@ -145,10 +150,13 @@ fn sort(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<Files, Failure> {
     }
 }
 
-/// That the running program is where it should be; one that has ended already was looked at by itself.
-fn compare(app: Pid, inode: u64) -> Result<(), Failure> {
+/// That the running program is not in the host's network, where this keeper is. One that made a namespace of its own is further in, and one that has ended
+/// already looked at itself before.
+fn compare(app: Pid) -> Result<(), Failure> {
     match descendants::namespace_of(app) {
-        Some(found) if found != inode => Err(Failure::new(Stage::Verify, Errno::XDEV)),
+        Some(found) if found == namespace::own_inode()? => {
+            Err(Failure::new(Stage::Verify, Errno::XDEV))
+        }
         _ => Ok(()),
     }
 }
@@ -177,8 +185,14 @@ impl Program {
 }
 
 /// The child's road to the program; it comes back only with what went wrong.
-fn child(request: &Launch, files: &Files, limits: &Limits, program: &Program) -> Failure {
-    match become_app(request, files, limits, program) {
+fn child(
+    request: &Launch,
+    files: &Files,
+    limits: &Limits,
+    program: &Program,
+    status: &OwnedFd,
+) -> Failure {
+    match become_app(request, files, limits, program, status) {
         Ok(never) => match never {},
         Err(failure) => failure,
     }
@@ -189,6 +203,7 @@ fn become_app(
     files: &Files,
     limits: &Limits,
     program: &Program,
+    status: &OwnedFd,
 ) -> Result<std::convert::Infallible, Failure> {
     let terminal = request.pty.then_some(&files.streams[0]);
     own_group(terminal)?;
@@ -220,6 +235,7 @@ fn become_app(
     }
     raw::close_from_at_exec(3).at(Stage::Descriptors)?;
     SigSet::empty().thread_set_mask().at(Stage::Exec)?;
+    rustix::io::write(status, &[RUNS]).at(Stage::Exec)?;
     nix::unistd::execve(&program.path, &program.argv, &program.environment).at(Stage::Exec)
 }
 

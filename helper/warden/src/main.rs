@@ -94,11 +94,10 @@ fn harden() -> Result<(), Failure> {
         return Err(Failure::new(Stage::Request, rustix::io::Errno::PERM));
     }
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Stage::Request)?;
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    rustix::process::setrlimit(Resource::Core, none).at(Stage::Request)?;
+    // The hard limit stays: without CAP_SYS_RESOURCE the app could not have the user's again.
+    let mut core = rustix::process::getrlimit(Resource::Core);
+    core.current = Some(0);
+    rustix::process::setrlimit(Resource::Core, core).at(Stage::Request)?;
     // unix(7), ETOOMANYREFS: a keeper, which has no CAP_SYS_ADMIN left, may pass a descriptor on only while root has no more of them under way
     // than this; two hundred launches at once are past the usual 1,024.
     let files = rustix::process::getrlimit(Resource::Nofile);

@@ -321,9 +321,11 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), Failure> {
 /// Looks at the result as the program will.
 fn verify(request: &Launch) -> Result<(), Failure> {
     let broken = |errno| Err(Failure::new(Stage::Verify, errno));
-    let dns = std::fs::read(format!("{DNS_INSIDE}/resolv.conf")).at(Stage::Verify)?;
-    if dns.is_empty() || std::fs::read("/etc/resolv.conf").at(Stage::Verify)? != dns {
-        return broken(Errno::STALE);
+    for name in ["resolv.conf", "hosts"] {
+        let ours = std::fs::read(format!("{DNS_INSIDE}/{name}")).at(Stage::Verify)?;
+        if ours.is_empty() || std::fs::read(format!("/etc/{name}")).at(Stage::Verify)? != ours {
+            return broken(Errno::STALE);
+        }
     }
     let switch = std::fs::read_to_string("/etc/nsswitch.conf").at(Stage::Verify)?;
     if nsswitch(&switch) != switch {

@@ -138,13 +138,13 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// To the process group that it leads in its terminal.
-    fn go_on(&self) {
-        let group = self
-            .pid
-            .map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::CONT));
-        if group != Some(Ok(())) {
-            self.signal(Signal::SIGCONT);
+    /// To the process group that it leads.
+    fn signal_group(&self, signal: Signal) {
+        let sent = rustix::process::Signal::from_named_raw(signal as i32)
+            .zip(self.pid)
+            .is_some_and(|(signal, pid)| rustix::process::kill_process_group(pid, signal).is_ok());
+        if !sent {
+            self.signal(signal);
         }
     }
 }
@@ -164,10 +164,13 @@ pub fn streams(
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
         ];
         wait(&mut polled)?;
-        while let Some(signal) = signals.next() {
+        while let Some((signal, key)) = signals.next() {
             match signal {
                 // A program in a session of its own is not stopped by the key; by this it is.
-                Signal::SIGTSTP => program.signal(Signal::SIGSTOP),
+                Signal::SIGTSTP => program.signal_group(Signal::SIGSTOP),
+                Signal::SIGCONT => program.signal_group(signal),
+                // Keys are for all in front of the terminal, `sh -c 'a | b'` too.
+                signal if key => program.signal_group(signal),
                 signal => program.signal(signal),
             }
         }
@@ -238,13 +241,13 @@ pub fn terminal(
                 Err(_) => at_end = true,
             }
         }
-        while let Some(signal) = signals.next() {
+        while let Some((signal, _)) = signals.next() {
             match signal {
                 Signal::SIGWINCH => outer.take_size(),
                 Signal::SIGCONT => {
                     raw.make();
                     outer.take_size();
-                    program.go_on();
+                    program.signal_group(signal);
                 }
                 signal => program.signal(signal),
             }
@@ -281,7 +284,7 @@ fn after_hangup(
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
         ];
         wait(&mut polled)?;
-        while let Some(signal) = signals.next() {
+        while let Some((signal, _)) = signals.next() {
             program.signal(signal);
         }
         while let Some(news) = tie::news(tie) {

@@ -35,6 +35,9 @@ const ENDING: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
+/// sigaction(2): sent by the kernel, as keys of a terminal are.
+const SI_KERNEL: i32 = 0x80;
+
 #[derive(Debug)]
 pub struct Signals(SignalFd);
 
@@ -58,10 +61,11 @@ impl Signals {
             .map_err(|errno| Failure::system("signals", errno))
     }
 
-    /// The next one that has come.
-    pub fn next(&self) -> Option<Signal> {
+    /// The next one that has come, and whether it was a key of the terminal's.
+    pub fn next(&self) -> Option<(Signal, bool)> {
         let info = self.0.read_signal().ok().flatten()?;
-        Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()
+        let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
+        Some((signal, info.ssi_code == SI_KERNEL))
     }
 
     /// Until it is dropped: Ctrl-C and the like end us with 130, as nothing runs yet, and a person at the terminal sees what we wait for.
