@@ -2,6 +2,8 @@
 
 mod agent;
 mod command;
+mod complete;
+mod config;
 pub mod context;
 pub mod failure;
 pub mod helper_error;
@@ -42,30 +44,51 @@ enum Verb {
     Run(command::run::Args),
     /// Open a shell in a tunnel
     Shell(command::shell::Args),
+    /// Add tunnels from configurations, archives or pictures of QR codes
+    Import(command::import::Args),
+    /// Add a tunnel with a fresh key pair and print its public key
+    New(command::new::Args),
     /// List the tunnels
     List(command::list::Args),
+    /// Show everything about a tunnel but its keys
+    Show(command::show::Args),
     /// Give a tunnel another name
     Rename(command::rename::Args),
     /// Delete a tunnel that is off
     Remove(command::remove::Args),
+    /// Change a tunnel's configuration in an editor
+    Edit(command::edit::Args),
+    /// Copy a tunnel, its keys too
+    Duplicate(command::duplicate::Args),
+    /// Write a tunnel's configuration without its secret keys
+    Export(command::export::Args),
     /// Choose the tunnel that is meant where none is named
     Default(command::default::Args),
     /// Bring a tunnel up and wait for its handshake
     Up(command::up::Args),
     /// Take a tunnel down
     Down(command::down::Args),
+    /// Print what makes a shell complete this command
+    Completions(command::completions::Args),
 }
 
 fn run(context: &Context, verb: Verb) -> command::Outcome {
     match verb {
         Verb::Run(args) => command::run::run(context, args),
         Verb::Shell(args) => command::shell::run(context, args),
+        Verb::Import(args) => command::import::run(context, &args),
+        Verb::New(args) => command::new::run(context, &args),
         Verb::List(args) => command::list::run(context, &args),
+        Verb::Show(args) => command::show::run(context, &args),
         Verb::Rename(args) => command::rename::run(context, &args),
         Verb::Remove(args) => command::remove::run(context, &args),
+        Verb::Edit(args) => command::edit::run(context, &args),
+        Verb::Duplicate(args) => command::duplicate::run(context, &args),
+        Verb::Export(args) => command::export::run(context, &args),
         Verb::Default(args) => command::default::run(context, &args),
         Verb::Up(args) => command::up::run(context, &args),
         Verb::Down(args) => command::down::run(context, &args),
+        Verb::Completions(args) => command::completions::run(&args),
     }
 }
 
@@ -76,21 +99,25 @@ pub fn command() -> clap::Command {
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    if let Err(failure) = refuse_set_uid() {
+        failure.show(false);
+        return ExitCode::from(failure.exit as u8);
+    }
     if std::env::args_os()
         .nth(1)
         .is_some_and(|word| word == run::guardian::ARGUMENT)
     {
         return run::guardian::guard();
     }
+    // Nothing else is done where a shell asks for completions.
+    clap_complete::CompleteEnv::with_factory(command).complete();
     let cli = Cli::parse();
     let format = match (cli.json, cli.terse) {
         (true, _) => Format::Json,
         (_, true) => Format::Terse,
         _ => Format::Human,
     };
-    let outcome =
-        refuse_set_uid().and_then(|()| run(&Context::new(format, cli.no_input), cli.verb));
-    match outcome {
+    match run(&Context::new(format, cli.no_input), cli.verb) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             failure.show(cli.json);

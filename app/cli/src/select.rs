@@ -99,6 +99,16 @@ pub fn choose(tunnels: &[Tunnel], word: &str) -> Result<Tunnel, Failure> {
     }
 }
 
+/// This name, or it with the first number behind it that none of the tunnels has.
+pub fn free_name(tunnels: &[Tunnel], name: &TunnelName) -> TunnelName {
+    let taken: Vec<String> = tunnels
+        .iter()
+        .map(|tunnel| fold(&tunnel.info.name))
+        .collect();
+    name.clone()
+        .made_unique(|key| taken.iter().any(|one| one == key))
+}
+
 /// An app that was chosen.
 #[derive(Debug, Clone)]
 pub struct App {

@@ -1,12 +1,13 @@
 //! `default`: the tunnel that is meant where none is named. A setting of the user's, not of the helper's.
 
 use super::{DONE, Outcome};
-use crate::{context::Context, select};
+use crate::{complete, context::Context, select};
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:\n  lonewire default home")]
 pub struct Args {
     /// Name or id of the tunnel
+    #[arg(add = complete::tunnels())]
     tunnel: String,
 }
 

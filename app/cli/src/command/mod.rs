@@ -1,18 +1,53 @@
 //! The verbs, one a file. Each has `Args`, what its words and options are, and `run`, which answers the program's exit code.
 
+pub mod completions;
 pub mod default;
 pub mod down;
+pub mod duplicate;
+pub mod edit;
+pub mod export;
+pub mod import;
 pub mod list;
+pub mod new;
 pub mod remove;
 pub mod rename;
 pub mod run;
 pub mod shell;
+pub mod show;
 pub mod up;
 
-use crate::failure::Failure;
+use lonewire_api::TunnelState;
+use serde_json::json;
+
+use crate::{config::words, failure::Failure, helper_error::snake};
 
 /// The exit code of the whole program, or what went wrong.
 pub type Outcome = Result<u8, Failure>;
 
 /// All went well.
 pub const DONE: Outcome = Ok(0);
+
+/// Warnings and what was left out, for programs.
+fn told(warnings: &[String], ignored: &[(u32, String)]) -> serde_json::Value {
+    let warnings: Vec<String> = warnings.iter().map(|code| snake(code)).collect();
+    let ignored: Vec<_> = ignored
+        .iter()
+        .map(|(line, key)| json!({ "line": line, "key": key }))
+        .collect();
+    json!({ "warnings": warnings, "ignored": ignored })
+}
+
+/// The same for people, on standard error.
+fn tell(warnings: &[String], ignored: &[(u32, String)]) {
+    for (line, key) in ignored {
+        anstream::eprintln!("  {}", words::ignored(*line, key));
+    }
+    for code in warnings {
+        anstream::eprintln!("  {}", words::warning(code));
+    }
+}
+
+/// Whether there is anything of it in the system.
+fn is_up(state: TunnelState) -> bool {
+    state != TunnelState::Off
+}

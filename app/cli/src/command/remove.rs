@@ -1,12 +1,13 @@
 //! `remove`: a tunnel that is off goes, with its keys.
 
 use super::{DONE, Outcome};
-use crate::{context::Context, helper_error::About, select};
+use crate::{complete, context::Context, helper_error::About, select};
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:\n  lonewire remove old-vpn")]
 pub struct Args {
     /// Name or id of the tunnel
+    #[arg(add = complete::tunnels())]
     tunnel: String,
 }
 

@@ -1,12 +1,13 @@
 //! `rename`: another name for a tunnel.
 
 use super::{DONE, Outcome};
-use crate::{context::Context, helper_error::About, select};
+use crate::{complete, context::Context, helper_error::About, select};
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Examples:\n  lonewire rename wg0 home")]
 pub struct Args {
     /// Name or id of the tunnel
+    #[arg(add = complete::tunnels())]
     tunnel: String,
     /// Its new name
     name: String,

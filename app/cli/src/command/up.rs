@@ -4,6 +4,7 @@ use lonewire_api::TunnelState;
 
 use super::{DONE, Outcome};
 use crate::{
+    complete,
     context::Context,
     failure::{Exit, Failure},
     helper_error::About,
@@ -14,6 +15,7 @@ use crate::{
 #[command(before_help = "Examples:\n  lonewire up\n  lonewire up home --wait 20")]
 pub struct Args {
     /// Name or id of the tunnel; without it the default tunnel
+    #[arg(add = complete::tunnels())]
     tunnel: Option<String>,
     /// Seconds to wait for the handshake; 0 does not wait
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=20))]

@@ -1,0 +1,47 @@
+//! `duplicate`: a copy of a tunnel with its keys. Of the two one can be up at a time.
+
+use lonewire_core::name::TunnelName;
+use serde_json::json;
+
+use super::{DONE, Outcome};
+use crate::{
+    complete,
+    context::{Context, Format},
+    failure::Failure,
+    helper_error::About,
+    select,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Examples:\n  lonewire duplicate home\n  lonewire duplicate home home-test"
+)]
+pub struct Args {
+    /// Name or id of the tunnel
+    #[arg(add = complete::tunnels())]
+    tunnel: String,
+    /// What the copy is called; without it the same with a number
+    name: Option<String>,
+}
+
+pub fn run(context: &Context, args: &Args) -> Outcome {
+    let tunnels = select::tunnels(context)?;
+    let tunnel = select::choose(&tunnels, &args.tunnel)?;
+    let name = match &args.name {
+        Some(name) => TunnelName::new(name).map_err(|error| Failure::usage(error.to_string()))?,
+        None => select::free_name(&tunnels, &TunnelName::from_file_name(&tunnel.info.name)),
+    };
+    let name = name.as_str();
+    let id = context.call(About::Tunnel(&tunnel.info.name), async |client| {
+        client.duplicate(&tunnel.id, name).await
+    })?;
+    match context.format {
+        Format::Json => anstream::println!("{}", json!({ "schema": 1, "id": id, "name": name })),
+        Format::Terse => anstream::println!("{id}\t{name}"),
+        Format::Human => {
+            anstream::println!("{name} ({})", select::short(&id));
+            anstream::eprintln!("  The two have one key: one of them can be up at a time.");
+        }
+    }
+    DONE
+}

@@ -1,0 +1,151 @@
+//! `show`: everything about a tunnel but its keys.
+
+use lonewire_api::{Backend, Peer, TunnelDetail, TunnelOptions};
+use serde_json::{Value, json};
+
+use super::{DONE, Outcome};
+use crate::{
+    complete,
+    config::words,
+    context::{Context, Format},
+    helper_error::{About, reason_words, snake},
+    select::{self, Tunnel},
+    time,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Examples:\n  lonewire show\n  lonewire show home --json")]
+pub struct Args {
+    /// Name or id of the tunnel; without it the default tunnel
+    #[arg(add = complete::tunnels())]
+    tunnel: Option<String>,
+}
+
+pub fn run(context: &Context, args: &Args) -> Outcome {
+    let tunnel = select::tunnel_or_default(context, args.tunnel.as_deref())?;
+    let detail = context.call(About::Tunnel(&tunnel.info.name), async |client| {
+        client.show(&tunnel.id).await
+    })?;
+    if context.json() {
+        anstream::println!("{}", object(&tunnel, &detail));
+        return DONE;
+    }
+    for (label, text) in rows(&tunnel, &detail) {
+        match context.format {
+            Format::Terse => anstream::println!("{}\t{text}", snake(&label.to_lowercase())),
+            _ => anstream::println!("{label:12} {text}"),
+        }
+    }
+    DONE
+}
+
+fn object(tunnel: &Tunnel, detail: &TunnelDetail) -> Value {
+    let info = &detail.info;
+    let told = super::told(&info.warnings, &detail.ignored);
+    let peers: Vec<Value> = detail.peers.iter().map(peer_object).collect();
+    json!({
+        "schema": 1, "id": tunnel.id, "name": info.name, "state": info.state.as_str(), "since": time::rfc3339(info.since),
+        "reason": info.reason.as_deref().map(snake), "apps": info.apps, "shared": info.shared, "public_key": info.public_key,
+        "warnings": told["warnings"], "ignored": told["ignored"], "config": detail.config,
+        "options": options_object(&detail.options), "addresses": detail.addresses, "dns": detail.dns, "mtu": detail.mtu,
+        "backend": backend(detail.backend), "link": detail.link, "peers": peers,
+        "handshake": time::rfc3339(detail.handshake), "rx": detail.rx, "tx": detail.tx,
+    })
+}
+
+fn peer_object(peer: &Peer) -> Value {
+    json!({
+        "public_key": peer.public_key, "endpoint": peer.endpoint, "resolved": peer.resolved, "allowed_ips": peer.allowed_ips,
+        "keepalive": peer.keepalive, "handshake": time::rfc3339(peer.handshake), "rx": peer.rx, "tx": peer.tx,
+    })
+}
+
+fn options_object(options: &TunnelOptions) -> Value {
+    json!({
+        "mtu": options.mtu, "keepalive": options.keepalive, "backend": options.backend.map(Backend::as_str),
+        "dns": options.dns, "down_with_last_app": options.down_with_last_app,
+    })
+}
+
+fn backend(backend: Backend) -> Option<&'static str> {
+    (backend != Backend::Automatic).then(|| backend.as_str())
+}
+
+/// Labels and texts; what there is nothing to say about is left out.
+fn rows(tunnel: &Tunnel, detail: &TunnelDetail) -> Vec<(&'static str, String)> {
+    let info = &detail.info;
+    let now = time::now();
+    let state = match info.reason.as_deref() {
+        Some(reason) => format!("{}: {}", info.state.as_str(), reason_words(reason)),
+        None => info.state.as_str().to_owned(),
+    };
+    let mut rows = vec![
+        ("Name", info.name.clone()),
+        ("Id", tunnel.id.clone()),
+        ("State", state),
+        ("Since", time::local(info.since)),
+        ("Public key", info.public_key.clone()),
+        ("Addresses", detail.addresses.join(", ")),
+        ("DNS", detail.dns.join(", ")),
+    ];
+    if info.shared {
+        rows.push(("Shared", "yes, by the administrator".to_owned()));
+    }
+    if detail.mtu > 0 {
+        rows.push(("MTU", detail.mtu.to_string()));
+    }
+    rows.push(("Apps", info.apps.to_string()));
+    let optional = [
+        ("Backend", backend(detail.backend).map(str::to_owned)),
+        ("Link", detail.link.clone()),
+        (
+            "Handshake",
+            (detail.handshake > 0).then(|| format!("{} ago", time::ago(detail.handshake, now))),
+        ),
+        (
+            "Traffic",
+            super::is_up(info.state).then(|| traffic(detail.rx, detail.tx)),
+        ),
+    ];
+    rows.extend(
+        optional
+            .into_iter()
+            .filter_map(|(label, text)| Some((label, text?))),
+    );
+    for peer in &detail.peers {
+        rows.push(("Peer", peer.public_key.clone()));
+        let endpoint = match (&peer.endpoint, &peer.resolved) {
+            (Some(endpoint), Some(resolved)) if endpoint != resolved => {
+                format!("{endpoint} ({resolved})")
+            }
+            (Some(endpoint), _) => endpoint.clone(),
+            (None, Some(resolved)) => resolved.clone(),
+            (None, None) => "unknown until it calls".to_owned(),
+        };
+        rows.push(("  Endpoint", endpoint));
+        rows.push(("  Allowed IPs", peer.allowed_ips.join(", ")));
+        if peer.keepalive > 0 {
+            rows.push(("  Keepalive", format!("{} s", peer.keepalive)));
+        }
+        if peer.handshake > 0 {
+            rows.push((
+                "  Handshake",
+                format!("{} ago", time::ago(peer.handshake, now)),
+            ));
+            rows.push(("  Traffic", traffic(peer.rx, peer.tx)));
+        }
+    }
+    let ignored = detail
+        .ignored
+        .iter()
+        .map(|(line, key)| ("Left out", words::ignored(*line, key)));
+    rows.extend(ignored);
+    let warnings = info.warnings.iter();
+    rows.extend(warnings.map(|code| ("Note", words::warning(code))));
+    rows.retain(|(_, text)| !text.is_empty());
+    rows
+}
+
+fn traffic(rx: u64, tx: u64) -> String {
+    format!("{} received, {} sent", time::bytes(rx), time::bytes(tx))
+}
