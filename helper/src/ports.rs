@@ -183,7 +183,8 @@ pub struct PeerStatus {
 pub trait DataPlane {
     type Instance: Instance;
     /// Hands TUN and control socket to a new instance and waits until it serves.
-    async fn start(&self, link: &LinkName, tun: Tun) -> PortResult<Self::Instance>;
+    /// `mtu` of the link, in bytes: packets are padded up to it and never above.
+    async fn start(&self, link: &LinkName, mtu: u32, tun: Tun) -> PortResult<Self::Instance>;
     /// Finds the running one again after a restart of the helper.
     async fn adopt(&self, process: ProcessId) -> PortResult<Self::Instance>;
 }

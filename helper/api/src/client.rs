@@ -76,7 +76,6 @@ impl Client {
         }
     }
 
-    #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.connection
     }

@@ -344,7 +344,8 @@ impl<P: Ports> Engine<P> {
 
     async fn start_again(&self, up: &Up<P>) -> Result<(), Broken> {
         let tun = self.open_tun(up.link()).await?;
-        let instance = self.ports.start(up.link(), tun).await?;
+        let mtu = up.record.borrow().mtu;
+        let instance = self.ports.start(up.link(), mtu, tun).await?;
         let process = instance.process();
         up.record.borrow_mut().plane = Some((process.pid, process.start));
         // Whatever fails from here on: it is known, and its death is noticed.

@@ -155,7 +155,10 @@ impl<P: Ports> Engine<P> {
             Step::UserspaceLink => {
                 making.record.userspace = true;
                 let tun = self.open_tun(&making.record.link).await?;
-                let instance = self.ports.start(&making.record.link, tun).await?;
+                let instance = self
+                    .ports
+                    .start(&making.record.link, making.record.mtu, tun)
+                    .await?;
                 let process = instance.process();
                 making.record.plane = Some((process.pid, process.start));
                 making.instance = Some(instance);

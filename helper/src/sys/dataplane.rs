@@ -11,7 +11,7 @@ use std::{
 };
 
 use lonewire_core::{
-    dataplane::{FIRST_MTU, Order, Serving, frame, unframe},
+    dataplane::{Order, Serving, frame, unframe},
     name::LinkName,
 };
 use rustix::{
@@ -52,11 +52,11 @@ impl Instance for Process {
 impl DataPlane for Sys {
     type Instance = Process;
 
-    async fn start(&self, link: &LinkName, tun: Tun) -> PortResult<Process> {
+    async fn start(&self, link: &LinkName, mtu: u32, tun: Tun) -> PortResult<Process> {
         let path = self.paths.wireguard.clone();
         let order = Order::Serve {
             link: link.clone(),
-            mtu: FIRST_MTU,
+            mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
         };
         let (connection, serving, pidfd) = thread::blocking(WHAT, DEADLINE, move || {
             let connection = UnixStream::connect(path).map_err(os(WHAT))?;

@@ -169,7 +169,8 @@ fn add(name: &InterfaceName, control: Control, peer: &Peer, anew: bool) -> io::R
         first = first.set_endpoint(endpoint);
     }
     let mut update = DeviceUpdate::new();
-    if anew {
+    // Userspace WireGuard forgets the session at each set, and refuses a key that stands twice in one message.
+    if anew && matches!(control, Control::Kernel) {
         update = update.remove_peer_by_key(&key);
     }
     update.add_peer(first).apply(name, control)?;

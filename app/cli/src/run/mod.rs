@@ -123,10 +123,10 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
 
 /// Id and name of the tunnel. A default that is known by its id costs no question: if it has gone, the launch says so.
 fn tunnel(context: &Context, word: Option<&str>) -> Result<(String, String), Failure> {
-    if word.is_none() {
-        if let Some(id) = context.settings()?.default_tunnel() {
-            return Ok((id.to_owned(), "the default tunnel".to_owned()));
-        }
+    if word.is_none()
+        && let Some(id) = context.settings()?.default_tunnel()
+    {
+        return Ok((id.to_owned(), "the default tunnel".to_owned()));
     }
     let found = select::tunnel_or_default(context, word)?;
     Ok((found.id, found.info.name))

@@ -342,7 +342,7 @@ fn fresh(peer: &Peer) -> PeerStatus {
 impl DataPlane for World {
     type Instance = Rc<Plane>;
 
-    async fn start(&self, link: &LinkName, _tun: Tun) -> PortResult<Rc<Plane>> {
+    async fn start(&self, link: &LinkName, _mtu: u32, _tun: Tun) -> PortResult<Rc<Plane>> {
         let start = || {
             let mut planes = self.0.planes.borrow_mut();
             let pid = 1000 + i32::try_from(planes.len()).unwrap();
