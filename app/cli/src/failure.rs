@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::json;
 
+const OUTPUT_CLOSED: &str = "output_closed";
+
 /// Exit codes, but for those of `run` (125, 126, 127, the program's own, 128+n). docs: lonewire(1), EXIT STATUS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -61,6 +63,15 @@ impl Failure {
         Self::new(Exit::Failure, "system", format!("{what}: {cause}"))
     }
 
+    /// Nobody reads standard output any more (`lonewire ps | head`): there is nobody to tell, either.
+    pub fn output_closed() -> Self {
+        Self::new(
+            Exit::Failure,
+            OUTPUT_CLOSED,
+            "nobody reads standard output any more",
+        )
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -93,6 +104,9 @@ impl Failure {
 
     /// Shows it on standard error.
     pub fn show(&self, json: bool) {
+        if self.code == OUTPUT_CLOSED {
+            return;
+        }
         if json {
             anstream::eprintln!("{}", self.to_json());
             return;

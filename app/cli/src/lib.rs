@@ -6,7 +6,9 @@ mod complete;
 mod config;
 pub mod context;
 pub mod failure;
+mod feed;
 pub mod helper_error;
+mod print;
 pub mod run;
 pub mod select;
 pub mod settings;
@@ -68,6 +70,18 @@ enum Verb {
     Up(command::up::Args),
     /// Take a tunnel down
     Down(command::down::Args),
+    /// Show how the tunnels do: state, handshake, traffic, apps
+    Status(command::status::Args),
+    /// Show when a tunnel was up, blocked or off, and why
+    Log(command::log::Args),
+    /// Check from inside that a tunnel's namespace is sealed
+    Check(command::check::Args),
+    /// List the apps that run in tunnels
+    Ps(command::ps::Args),
+    /// Stop apps and every process that came from them
+    Stop(command::stop::Args),
+    /// Tell what happens as JSON lines until interrupted
+    Monitor(command::monitor::Args),
     /// Print what makes a shell complete this command
     Completions(command::completions::Args),
 }
@@ -88,6 +102,12 @@ fn run(context: &Context, verb: Verb) -> command::Outcome {
         Verb::Default(args) => command::default::run(context, &args),
         Verb::Up(args) => command::up::run(context, &args),
         Verb::Down(args) => command::down::run(context, &args),
+        Verb::Status(args) => command::status::run(context, &args),
+        Verb::Log(args) => command::log::run(context, &args),
+        Verb::Check(args) => command::check::run(context, &args),
+        Verb::Ps(args) => command::ps::run(context, &args),
+        Verb::Stop(args) => command::stop::run(context, &args),
+        Verb::Monitor(args) => command::monitor::run(context, &args),
         Verb::Completions(args) => command::completions::run(&args),
     }
 }

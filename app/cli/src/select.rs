@@ -116,6 +116,20 @@ pub struct App {
     pub info: AppInfo,
 }
 
+/// The user's apps, the newest last; those that ended a short time ago too.
+///
+/// # Errors
+/// The helper's.
+pub fn apps(context: &Context) -> Result<Vec<App>, Failure> {
+    let list = context.call(About::Nothing, async |client| client.apps().await)?;
+    let mut apps: Vec<App> = list
+        .into_iter()
+        .map(|(id, info)| App { id, info })
+        .collect();
+    apps.sort_by_key(|app| app.info.since);
+    Ok(apps)
+}
+
 /// The app that `word` means among these: an id, the first digits of one, a name or the pid of its first process. Ended ones only by
 /// their id.
 ///

@@ -1,5 +1,6 @@
 //! The verbs, one a file. Each has `Args`, what its words and options are, and `run`, which answers the program's exit code.
 
+pub mod check;
 pub mod completions;
 pub mod default;
 pub mod down;
@@ -8,12 +9,17 @@ pub mod edit;
 pub mod export;
 pub mod import;
 pub mod list;
+pub mod log;
+pub mod monitor;
 pub mod new;
+pub mod ps;
 pub mod remove;
 pub mod rename;
 pub mod run;
 pub mod shell;
 pub mod show;
+pub mod status;
+pub mod stop;
 pub mod up;
 
 use lonewire_api::TunnelState;
