@@ -16,7 +16,7 @@ use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
     sys::{
-        resource::{Resource, setrlimit},
+        resource::{Resource, getrlimit, setrlimit},
         stat::{Mode, umask},
     },
     unistd::{User, setgroups, setresgid, setresuid},
@@ -95,8 +95,10 @@ fn limits(unit: &Unit) -> Result<()> {
         ("LimitNOFILE", Resource::RLIMIT_NOFILE),
     ] {
         if let Some(value) = unit.value(key) {
-            let value = value.parse().with_context(|| key.to_owned())?;
-            setrlimit(resource, value, value)?;
+            let value: u64 = value.parse().with_context(|| key.to_owned())?;
+            // Root in a container may not raise a limit: what it has must do.
+            let value = value.min(getrlimit(resource)?.1);
+            setrlimit(resource, value, value).with_context(|| key.to_owned())?;
         }
     }
     let mask = unit.value("UMask").unwrap_or_else(|| "0022".into());
