@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
-use lonewire_api::{ApiError, Client};
+use lonewire_api::{ApiError, AppState, Client};
 
 /// More than this nobody waits for after pressing a key.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -16,6 +16,28 @@ pub fn tunnels() -> ArgValueCandidates {
             CompletionCandidate::new(info.name).help(Some(info.state.as_str().into()))
         });
         candidates.collect::<Vec<_>>()
+    })
+}
+
+/// The user's apps that run, by name; where several have one, by id.
+pub fn apps() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let list = zbus::block_on(async { client().await?.apps().await }).unwrap_or_default();
+        let live: Vec<_> = list
+            .into_iter()
+            .filter(|(_, info)| info.state != AppState::Ended)
+            .collect();
+        let alone = |name: &str| live.iter().filter(|(_, info)| info.name == name).count() == 1;
+        live.iter()
+            .map(|(id, info)| {
+                let (word, help) = if alone(&info.name) {
+                    (&info.name, format!("pid {}", info.pid))
+                } else {
+                    (id, format!("{}, pid {}", info.name, info.pid))
+                };
+                CompletionCandidate::new(word).help(Some(help.into()))
+            })
+            .collect::<Vec<_>>()
     })
 }
 

@@ -5,6 +5,7 @@ mod command;
 mod complete;
 mod config;
 pub mod context;
+mod doctor;
 pub mod failure;
 mod feed;
 pub mod helper_error;
@@ -82,6 +83,8 @@ enum Verb {
     Stop(command::stop::Args),
     /// Tell what happens as JSON lines until interrupted
     Monitor(command::monitor::Args),
+    /// Look for what Lonewire needs and say what mends it
+    Doctor(command::doctor::Args),
     /// Print what makes a shell complete this command
     Completions(command::completions::Args),
 }
@@ -108,6 +111,7 @@ fn run(context: &Context, verb: Verb) -> command::Outcome {
         Verb::Ps(args) => command::ps::run(context, &args),
         Verb::Stop(args) => command::stop::run(context, &args),
         Verb::Monitor(args) => command::monitor::run(context, &args),
+        Verb::Doctor(args) => command::doctor::run(context, &args),
         Verb::Completions(args) => command::completions::run(&args),
     }
 }

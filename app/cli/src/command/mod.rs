@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod default;
+pub mod doctor;
 pub mod down;
 pub mod duplicate;
 pub mod edit;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{DONE, Outcome};
 use crate::{
+    complete,
     context::Context,
     failure::Failure,
     helper_error::About,
@@ -22,7 +23,7 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub struct Args {
     /// Id, first digits of one, name, or pid of the first process
-    #[arg(value_name = "APP", required_unless_present = "all")]
+    #[arg(value_name = "APP", required_unless_present = "all", add = complete::apps())]
     apps: Vec<String>,
     /// All that run
     #[arg(short, long, conflicts_with = "apps")]
