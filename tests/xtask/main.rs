@@ -1,5 +1,10 @@
 //! The developer's commands: `cargo xtask --help`.
 
+mod build;
+mod cargo;
+mod setup;
+mod test;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -12,6 +17,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List what this machine lacks for tests and demonstration, and install it.
+    Setup(setup::Arguments),
+    /// Build each program on its own and put all into TARGET/programs.
+    Build {
+        #[arg(long)]
+        release: bool,
+    },
+    /// Run the tests that need no virtual machine.
+    Test(test::Arguments),
     /// What a world's own processes are started as.
     #[command(hide = true)]
     Role {
@@ -22,6 +36,9 @@ enum Command {
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
+        Command::Setup(arguments) => setup::run(&arguments),
+        Command::Build { release } => build::build(release),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Role { role } => role.play(),
     }
 }
