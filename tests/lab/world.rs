@@ -113,12 +113,24 @@ impl World {
     /// # Errors
     /// Not root, or the machine lacks something: see `cargo xtask setup`.
     pub fn new(spec: Spec) -> Result<Self> {
-        ensure!(nix::unistd::geteuid().is_root(), "worlds need root");
         let programs = if spec.product {
             Some(programs::built()?)
         } else {
             None
         };
+        Self::make(spec, programs)
+    }
+
+    /// The same with the programs of a folder.
+    ///
+    /// # Errors
+    /// As [`World::new`].
+    pub fn with_programs(spec: Spec, folder: &Path) -> Result<Self> {
+        Self::make(spec, Some(folder.to_owned()))
+    }
+
+    fn make(spec: Spec, programs: Option<PathBuf>) -> Result<Self> {
+        ensure!(nix::unistd::geteuid().is_root(), "worlds need root");
         let order = Order {
             spec: spec.clone(),
             roles: programs::roles()?,

@@ -1,5 +1,6 @@
 //! The developer's commands: `cargo xtask --help`.
 
+mod bench;
 mod build;
 mod cargo;
 mod setup;
@@ -26,6 +27,14 @@ enum Command {
     },
     /// Run the tests that need no virtual machine.
     Test(test::Arguments),
+    /// Measure against the shortest thing that does the same; release builds.
+    Bench(bench::Arguments),
+    /// Times a command in a world, for `bench`.
+    #[command(hide = true)]
+    Stopwatch {
+        #[arg(last = true)]
+        line: Vec<String>,
+    },
     /// What a world's own processes are started as.
     #[command(hide = true)]
     Role {
@@ -39,6 +48,8 @@ fn main() -> Result<()> {
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Build { release } => build::build(release),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Stopwatch { line } => bench::stopwatch(&line),
         Command::Role { role } => role.play(),
     }
 }

@@ -1,0 +1,160 @@
+//! `cargo xtask bench`: how fast Lonewire is against the shortest thing that does the same, in one world, interleaved. Must never print a
+//! ratio of figures that were not measured in the same run.
+
+mod rows;
+mod stopwatch;
+
+pub use stopwatch::stopwatch;
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{ALICE, Spec, World, programs};
+
+use crate::{build, setup};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Exit with 1 over a limit.
+    #[arg(long)]
+    check: bool,
+    /// Pairs a row; fewer than 30 do not count as a measurement.
+    #[arg(long, default_value_t = 30)]
+    pairs: usize,
+    /// Only rows whose name holds this.
+    row: Option<String>,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Row {
+    work: &'static str,
+    ours: String,
+    theirs: String,
+    /// What `limit` is of: a ratio, or our own figure.
+    figure: f64,
+    limit: Limit,
+}
+
+/// What the figure is held to.
+#[derive(Debug, Clone, Copy)]
+pub enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+    /// Told only.
+    None,
+}
+
+impl Limit {
+    fn holds(self, figure: f64) -> bool {
+        match self {
+            Self::AtMost(limit) => figure <= limit,
+            Self::AtLeast(limit) => figure >= limit,
+            Self::None => true,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::AtMost(limit) => format!("at most {limit}"),
+            Self::AtLeast(limit) => format!("at least {limit}"),
+            Self::None => String::new(),
+        }
+    }
+}
+
+/// Name of the tunnel in every row.
+pub const TUNNEL: &str = "bench";
+
+type Measure = fn(&mut World, usize) -> Result<Vec<Row>>;
+
+/// All rows, in the order in which they are measured: each leaves the tunnel up.
+const ROWS: &[(&str, Measure)] = &[
+    ("run", rows::run),
+    ("up", rows::up),
+    ("tcp", rows::tcp),
+    ("idle", rows::idle),
+];
+
+/// The command.
+///
+/// # Errors
+/// Something could not be measured, or with `--check` is over its limit.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    ensure!(arguments.pairs > 0, "no pairs");
+    setup::require()?;
+    build::build(true)?;
+    println!("{}", machine()?);
+    let mut world = World::with_programs(Spec::product(), &programs::folder(true)?)?;
+    world.import(&ALICE, TUNNEL, 0)?;
+    world.cli(&ALICE, &["up", TUNNEL])?.ok()?;
+    let mut over = 0;
+    println!(
+        "{:<44} {:>12} {:>12} {:>9}  limit",
+        "work", "ours", "theirs", "figure"
+    );
+    for (name, measure) in ROWS {
+        if arguments
+            .row
+            .as_ref()
+            .is_some_and(|wanted| !name.contains(wanted.as_str()))
+        {
+            continue;
+        }
+        for row in measure(&mut world, arguments.pairs).context(*name)? {
+            let holds = row.limit.holds(row.figure);
+            println!(
+                "{:<44} {:>12} {:>12} {:>9.2}  {}{}",
+                row.work,
+                row.ours,
+                row.theirs,
+                row.figure,
+                row.limit.text(),
+                if holds { "" } else { "  OVER" }
+            );
+            over += usize::from(!holds);
+        }
+    }
+    if arguments.check {
+        ensure!(
+            arguments.pairs >= 30,
+            "{} pairs are not enough to check by: 30",
+            arguments.pairs
+        );
+        ensure!(over == 0, "{over} over the limit");
+    }
+    Ok(())
+}
+
+/// Kernel, processor, and how many of it.
+fn machine() -> Result<String> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let info = fs::read_to_string("/proc/cpuinfo")?;
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| {
+            rest.trim_start_matches([':', ' ', '\t'])
+        });
+    let load = fs::read_to_string("/proc/loadavg")?;
+    Ok(format!(
+        "Linux {}, {} × {model}, load {}",
+        kernel.trim(),
+        std::thread::available_parallelism()?,
+        load.split(' ').next().unwrap_or_default()
+    ))
+}
+
+/// # Errors
+/// No values.
+fn median(mut values: Vec<f64>) -> Result<f64> {
+    values.sort_by(f64::total_cmp);
+    values
+        .get(values.len() / 2)
+        .copied()
+        .context("nothing was measured")
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

@@ -1,0 +1,233 @@
+//! What is measured, and the baseline of each row, verbatim.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, thread, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{ALICE, Program, World, addr};
+
+use super::{Limit, Row, TUNNEL, median, milliseconds, stopwatch::Stopwatch};
+
+/// A namespace made by hand, for the baselines.
+const NETNS: &str = "by-hand";
+
+/// `lonewire run` against the shortest way in for root, and where ours goes.
+pub fn run(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
+    world.run_in("host", &["ip", "netns", "add", NETNS])?.ok()?;
+    let theirs = [
+        "ip", "netns", "exec", NETNS, "runuser", "-u", ALICE.name, "--", "true",
+    ];
+    let mut ours = Stopwatch::new(
+        world,
+        Some(&ALICE),
+        &["lonewire", "run", "-t", TUNNEL, "--", "true"],
+    )?;
+    let mut theirs = Stopwatch::new(world, None, &theirs)?;
+    // Parts of ours: starting the program, and one call over the bus with it.
+    let mut bare = Stopwatch::new(world, Some(&ALICE), &["lonewire", "--version"])?;
+    let mut call = Stopwatch::new(world, Some(&ALICE), &["lonewire", "list"])?;
+    // The first of each reads its files from the disk.
+    for watch in [&mut ours, &mut theirs, &mut bare, &mut call] {
+        watch.once()?;
+    }
+    let mut times = [vec![], vec![], vec![], vec![]];
+    for _ in 0..pairs {
+        for (watch, times) in [&mut ours, &mut theirs, &mut bare, &mut call]
+            .into_iter()
+            .zip(&mut times)
+        {
+            times.push(milliseconds(watch.once()?));
+        }
+    }
+    world.run_in("host", &["ip", "netns", "del", NETNS])?.ok()?;
+    let [ours, theirs, bare, call] = times;
+    let (ours, theirs) = (median(ours)?, median(theirs)?);
+    let part = |work, figure: f64| Row {
+        work,
+        ours: format!("{figure:.2} ms"),
+        theirs: String::new(),
+        figure: figure / ours,
+        limit: Limit::None,
+    };
+    Ok(vec![
+        Row {
+            work: "lonewire run -t T -- true",
+            ours: format!("{ours:.2} ms"),
+            theirs: format!("{theirs:.2} ms"),
+            figure: ours / theirs,
+            limit: Limit::AtMost(2.0),
+        },
+        part("  of it, as `lonewire --version`", median(bare)?),
+        part("  of it, as `lonewire list`", median(call)?),
+    ])
+}
+
+/// `lonewire up` to the first handshake against a shell with wireguard-go.
+pub fn up(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
+    let client = ByHand::new(world)?;
+    let ByHand { file, address } = &client;
+    // The packet that the ping sends waits for the handshake, and nothing else does.
+    let script = format!(
+        "ip netns add {NETNS} && wireguard-go wg-hand && wg setconf wg-hand {file} && ip link set wg-hand netns {NETNS} && \
+         ip -n {NETNS} address add {address}/32 dev wg-hand && ip -n {NETNS} link set lo up && ip -n {NETNS} link set wg-hand mtu 1420 up && \
+         ip -n {NETNS} route add default dev wg-hand && ip netns exec {NETNS} ping -q -c 1 -W 9 {}",
+        addr::INSIDE_SERVER_V4
+    );
+    let undo = format!("ip -n {NETNS} link del wg-hand && ip netns del {NETNS}");
+    let down = ["lonewire", "down", TUNNEL];
+    world.cli(&ALICE, &["down", TUNNEL])?.ok()?;
+    let mut ours = Stopwatch::new(world, Some(&ALICE), &["lonewire", "up", TUNNEL])?;
+    let mut theirs = Stopwatch::new(world, None, &["sh", "-c", &script])?;
+    let (mut our_times, mut their_times) = (vec![], vec![]);
+    for pair in 0..=pairs {
+        let time = ours.once()?;
+        world.run_as(&ALICE, &down)?.ok()?;
+        let their_time = theirs.once()?;
+        world.run_in("host", &["sh", "-c", &undo])?.ok()?;
+        // The first pair is for the caches.
+        if pair > 0 {
+            our_times.push(milliseconds(time));
+            their_times.push(milliseconds(their_time));
+        }
+    }
+    world.cli(&ALICE, &["up", TUNNEL])?.ok()?;
+    let (ours, theirs) = (median(our_times)?, median(their_times)?);
+    Ok(vec![Row {
+        work: "lonewire up T to the first handshake",
+        ours: format!("{ours:.1} ms"),
+        theirs: format!("{theirs:.1} ms"),
+        figure: ours / theirs,
+        limit: Limit::AtMost(0.5),
+    }])
+}
+
+/// One stream of TCP through our data plane against one through wireguard-go, to the same server.
+pub fn tcp(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
+    let ByHand { file, address } = ByHand::new(world)?;
+    let server = addr::INSIDE_SERVER_V4.to_string();
+    // Only the server's address goes through it.
+    let script = format!(
+        "wireguard-go wg-hand && wg setconf wg-hand {file} && ip address add {address}/32 dev wg-hand && \
+         ip link set wg-hand mtu 1420 up && ip route add {server} dev wg-hand && ping -q -c 1 -W 9 {server}"
+    );
+    world.run_in("host", &["sh", "-c", &script])?.ok()?;
+    world
+        .run_in(
+            "vpn0",
+            &["iperf3", "--server", "--daemon", "--bind", &server],
+        )?
+        .ok()?;
+    let measure = ["iperf3", "--client", &server, "--time", "1", "--json"];
+    let inside = [&["lonewire", "run", "-t", TUNNEL, "--"], measure.as_slice()].concat();
+    let (mut ours, mut theirs) = (vec![], vec![]);
+    for _ in 0..pairs {
+        ours.push(received(&world.run_as(&ALICE, &inside)?.ok()?.stdout)?);
+        theirs.push(received(&world.run_as(&ALICE, &measure)?.ok()?.stdout)?);
+    }
+    world
+        .run_in("host", &["ip", "link", "del", "wg-hand"])?
+        .ok()?;
+    world.end(&world.processes("iperf3")?)?;
+    let (ours, theirs) = (median(ours)?, median(theirs)?);
+    Ok(vec![Row {
+        work: "TCP through the tunnel, against wireguard-go",
+        ours: format!("{ours:.0} Mbit/s"),
+        theirs: format!("{theirs:.0} Mbit/s"),
+        figure: ours / theirs,
+        limit: Limit::AtLeast(1.4),
+    }])
+}
+
+/// What the helper needs while nothing happens: resident memory, and how often it wakes in a minute.
+pub fn idle(world: &mut World, _: usize) -> Result<Vec<Row>> {
+    let pids = world.processes(Program::Helper.name())?;
+    let [pid] = pids.as_slice() else {
+        anyhow::bail!("{} helpers", pids.len());
+    };
+    // Lets what came before end: a program of a moment ago is no idle time.
+    thread::sleep(Duration::from_secs(5));
+    let before = wakes(*pid)?;
+    thread::sleep(Duration::from_mins(1));
+    let wakes = wakes(*pid)? - before;
+    let memory = field(
+        &fs::read_to_string(format!("/proc/{pid}/status"))?,
+        "VmRSS:",
+    )? / 1024.0;
+    Ok(vec![
+        Row {
+            work: "helper idle with a tunnel: memory",
+            ours: format!("{memory:.1} MB"),
+            theirs: String::new(),
+            figure: memory,
+            limit: Limit::AtMost(15.0),
+        },
+        Row {
+            work: "helper idle with a tunnel: wake-ups a minute",
+            ours: format!("{wakes}"),
+            theirs: String::new(),
+            figure: wakes,
+            limit: Limit::AtMost(12.0),
+        },
+    ])
+}
+
+/// How often the threads of a process have waited and gone on.
+fn wakes(pid: i32) -> Result<f64> {
+    let mut sum = 0.0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = fs::read_to_string(task?.path().join("status"))?;
+        sum += field(&status, "voluntary_ctxt_switches:")?;
+    }
+    Ok(sum)
+}
+
+/// A number of `/proc/PID/status`.
+fn field(status: &str, name: &str) -> Result<f64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .with_context(|| format!("no {name}"))?;
+    Ok(line
+        .split_whitespace()
+        .next()
+        .with_context(|| format!("no value of {name}"))?
+        .parse()?)
+}
+
+/// Megabits a second that arrived, of iperf3's report.
+fn received(json: &str) -> Result<f64> {
+    let report: serde_json::Value = serde_json::from_str(json)?;
+    let rate = report["end"]["sum_received"]["bits_per_second"]
+        .as_f64()
+        .context("a report without a rate")?;
+    ensure!(rate > 0.0, "nothing arrived");
+    Ok(rate / 1e6)
+}
+
+/// A client of the first server that a shell sets up.
+struct ByHand {
+    /// For `wg setconf`.
+    file: String,
+    address: String,
+}
+
+impl ByHand {
+    fn new(world: &mut World) -> Result<Self> {
+        let text = world.client(0)?;
+        let address = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Address = "))
+            .and_then(|list| list.split('/').next())
+            .context("a client without an address")?
+            .to_owned();
+        // What `wg` does not know: as `wg-quick strip` does.
+        let stripped: String = text
+            .lines()
+            .filter(|line| !line.starts_with("Address") && !line.starts_with("DNS"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let file = format!("/run/lab/{address}.conf");
+        fs::write(world.path(&file), stripped)?;
+        fs::set_permissions(world.path(&file), fs::Permissions::from_mode(0o600))?;
+        Ok(Self { file, address })
+    }
+}
