@@ -1,6 +1,6 @@
 //! `default`: the tunnel that is meant where none is named. A setting of the user's, not of the helper's.
 
-use super::{DONE, Outcome};
+use super::Outcome;
 use crate::{complete, context::Context, select};
 
 #[derive(Debug, clap::Args)]
@@ -16,5 +16,5 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     let mut settings = context.settings()?;
     settings.set_default_tunnel(Some(&tunnel.id));
     settings.save()?;
-    DONE
+    super::done(context, &tunnel.id, &tunnel.info.name)
 }

@@ -1,5 +1,7 @@
 //! `down`: take a tunnel down, or all of them.
 
+use serde_json::json;
+
 use super::{DONE, Outcome};
 use crate::{
     complete,
@@ -29,7 +31,7 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     }
     let tunnel = select::tunnel_or_default(context, args.tunnel.as_deref())?;
     down(context, &tunnel, args.force)?;
-    DONE
+    done(context, &[&tunnel])
 }
 
 /// Goes on after a failure; the exit code is that of the first.
@@ -37,10 +39,15 @@ fn all(context: &Context, force: bool) -> Outcome {
     let mut tunnels = select::tunnels(context)?;
     tunnels.retain(|tunnel| super::is_up(tunnel.info.state));
     let total = tunnels.len();
-    let mut failures: Vec<Failure> = tunnels
-        .iter()
-        .filter_map(|tunnel| down(context, tunnel, force).err())
-        .collect();
+    let mut taken_down = Vec::new();
+    let mut failures: Vec<Failure> = Vec::new();
+    for tunnel in &tunnels {
+        match down(context, tunnel, force) {
+            Ok(()) => taken_down.push(tunnel),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    done(context, &taken_down)?;
     if failures.len() <= 1 {
         return failures.pop().map_or(DONE, Err);
     }
@@ -53,6 +60,17 @@ fn all(context: &Context, force: bool) -> Outcome {
     let left = failures.len() + 1;
     let message = format!("{left} of {total} tunnels are still up");
     Err(Failure::new(first.exit, &first.code, message))
+}
+
+fn done(context: &Context, tunnels: &[&Tunnel]) -> Outcome {
+    if context.json() {
+        let rows: Vec<_> = tunnels
+            .iter()
+            .map(|tunnel| json!({ "id": tunnel.id, "name": tunnel.info.name }))
+            .collect();
+        anstream::println!("{}", json!({ "schema": 1, "tunnels": rows }));
+    }
+    DONE
 }
 
 fn down(context: &Context, tunnel: &Tunnel, force: bool) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use lonewire_api::Imported;
+use lonewire_api::{Code, Imported};
 use lonewire_core::name::TunnelName;
 use serde_json::json;
 
@@ -117,6 +117,9 @@ fn send(context: &Context, batch: &[Source], results: &mut Results) -> Result<()
             Err(error) => {
                 let mut failure = helper_error::failure(&error, About::Nothing);
                 failure.message = format!("{}: {}", source.origin, failure.message);
+                if error.code == Code::NameInUse {
+                    failure = failure.hint("Rename that one, or import this one with --name.");
+                }
                 results.refused.push(failure);
             }
         }

@@ -26,7 +26,7 @@ pub mod up;
 use lonewire_api::TunnelState;
 use serde_json::json;
 
-use crate::{config::words, failure::Failure, helper_error::snake};
+use crate::{config::words, context::Context, failure::Failure, helper_error::snake};
 
 /// The exit code of the whole program, or what went wrong.
 pub type Outcome = Result<u8, Failure>;
@@ -52,6 +52,14 @@ fn tell(warnings: &[String], ignored: &[(u32, String)]) {
     for code in warnings {
         anstream::eprintln!("  {}", words::warning(code));
     }
+}
+
+/// That a tunnel's change is done: programs get its id and name, people nothing.
+fn done(context: &Context, id: &str, name: &str) -> Outcome {
+    if context.json() {
+        anstream::println!("{}", json!({ "schema": 1, "id": id, "name": name }));
+    }
+    DONE
 }
 
 /// Whether there is anything of it in the system.

@@ -1,6 +1,6 @@
 //! `remove`: a tunnel that is off goes, with its keys.
 
-use super::{DONE, Outcome};
+use super::Outcome;
 use crate::{complete, context::Context, helper_error::About, select};
 
 #[derive(Debug, clap::Args)]
@@ -16,5 +16,5 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     context.call(About::Tunnel(&tunnel.info.name), async |client| {
         client.remove(&tunnel.id).await
     })?;
-    DONE
+    super::done(context, &tunnel.id, &tunnel.info.name)
 }

@@ -1,6 +1,6 @@
 //! `rename`: another name for a tunnel.
 
-use super::{DONE, Outcome};
+use super::Outcome;
 use crate::{complete, context::Context, helper_error::About, select};
 
 #[derive(Debug, clap::Args)]
@@ -18,5 +18,5 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     context.call(About::Tunnel(&tunnel.info.name), async |client| {
         client.rename(&tunnel.id, &args.name).await
     })?;
-    DONE
+    super::done(context, &tunnel.id, &args.name)
 }

@@ -33,7 +33,7 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     for (label, text) in rows(&tunnel, &detail) {
         match context.format {
             Format::Terse => anstream::println!("{}\t{text}", snake(&label.to_lowercase())),
-            _ => anstream::println!("{label:12} {text}"),
+            _ => anstream::println!("{label:13} {text}"),
         }
     }
     DONE

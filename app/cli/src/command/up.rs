@@ -1,6 +1,7 @@
 //! `up`: bring a tunnel up and wait for it to be protected.
 
 use lonewire_api::TunnelState;
+use serde_json::json;
 
 use super::{DONE, Outcome};
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     context::Context,
     failure::{Exit, Failure},
     helper_error::About,
-    select,
+    select, time,
 };
 
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,15 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         client.connect(&tunnel.id, args.wait).await
     })?;
     if info.state == TunnelState::Protected || args.wait == 0 {
+        if context.json() {
+            anstream::println!(
+                "{}",
+                json!({
+                    "schema": 1, "id": tunnel.id, "name": info.name, "state": info.state.as_str(),
+                    "since": time::rfc3339(info.since),
+                })
+            );
+        }
         return DONE;
     }
     Err(Failure::new(
