@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lab::{Baseline, Family, Kind, Marker, Spec, Uplink, World, addr, marker::base32_form};
 
 /// A client of `vpn0` by wireguard-go, in a network of its own with no other link: what Lonewire does, made by hand.
@@ -12,7 +12,7 @@ fn client(world: &mut World) -> Result<()> {
         text.lines()
             .find_map(|line| line.strip_prefix(&format!("{key} = ")))
             .map(str::to_owned)
-            .expect("the configuration has it")
+            .with_context(|| format!("no {key} in the configuration"))
     };
     let script = format!(
         "umask 077; printf %s '{}' > /run/lab/key
@@ -22,9 +22,9 @@ fn client(world: &mut World) -> Result<()> {
          wg set client private-key /run/lab/key peer {} endpoint {} allowed-ips 0.0.0.0/0,::/0 persistent-keepalive 1
          ip link set client netns app; ip -n app addr add {} dev client; ip -n app addr add {} dev client nodad
          ip -n app link set client mtu 1420 up; ip -n app route add default dev client; ip -n app -6 route add default dev client",
-        value("PrivateKey"),
-        value("PublicKey"),
-        value("Endpoint"),
+        value("PrivateKey")?,
+        value("PublicKey")?,
+        value("Endpoint")?,
         addr::client_v4(0),
         addr::client_v6(0),
     );

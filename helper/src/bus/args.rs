@@ -101,15 +101,14 @@ pub fn options_change(mut options: Options<'_>) -> Answer<OptionsChange> {
                 .filter(|seconds| *seconds <= 65_535)
         })?,
         // 0 is automatic, the default.
-        backend: match options.change("backend", |value| match u32::try_from(value).ok()? {
-            0 => Some(None),
-            1 => Some(Some(Backend::Kernel)),
-            2 => Some(Some(Backend::Userspace)),
-            _ => None,
-        })? {
-            Some(backend) => Some(backend.flatten()),
-            None => None,
-        },
+        backend: options
+            .change("backend", |value| match u32::try_from(value).ok()? {
+                0 => Some(None),
+                1 => Some(Some(Backend::Kernel)),
+                2 => Some(Some(Backend::Userspace)),
+                _ => None,
+            })?
+            .map(Option::flatten),
         dns: options.change("dns", |value| {
             let servers: Vec<String> = Vec::try_from(value).ok()?;
             if servers.len() > 8 {
