@@ -40,6 +40,7 @@ pub mod net;
 pub mod oracle;
 mod packet;
 pub mod probe;
+pub mod product;
 pub mod programs;
 pub mod role;
 pub mod sandbox;
