@@ -149,3 +149,69 @@ fn rows(tunnel: &Tunnel, detail: &TunnelDetail) -> Vec<(&'static str, String)> {
 fn traffic(rx: u64, tx: u64) -> String {
     format!("{} received, {} sent", time::bytes(rx), time::bytes(tx))
 }
+
+#[cfg(test)]
+mod tests {
+    use lonewire_api::{TunnelInfo, TunnelState};
+
+    use super::*;
+
+    fn example() -> (Tunnel, TunnelDetail) {
+        let info = TunnelInfo {
+            name: "home".to_owned(),
+            state: TunnelState::Blocked,
+            since: 1_790_000_000_123,
+            reason: Some("no-handshake".to_owned()),
+            apps: 2,
+            public_key: "own".to_owned(),
+            warnings: vec!["no-ipv6".to_owned()],
+            ..TunnelInfo::default()
+        };
+        let peer = Peer {
+            public_key: "theirs".to_owned(),
+            endpoint: Some("vpn.example:51820".to_owned()),
+            resolved: Some("192.0.2.1:51820".to_owned()),
+            allowed_ips: vec!["0.0.0.0/0".to_owned()],
+            keepalive: 25,
+            ..Peer::default()
+        };
+        let detail = TunnelDetail {
+            info: info.clone(),
+            config: "[Interface]\n".to_owned(),
+            ignored: vec![(5, "PostUp".to_owned())],
+            addresses: vec!["10.0.0.2/32".to_owned()],
+            mtu: 1420,
+            backend: Backend::Kernel,
+            link: Some("lw-0123456789ab".to_owned()),
+            peers: vec![peer],
+            rx: 1536,
+            tx: 7,
+            ..TunnelDetail::default()
+        };
+        let tunnel = Tunnel {
+            id: "0f".to_owned(),
+            info,
+        };
+        (tunnel, detail)
+    }
+
+    #[test]
+    fn people_get_rows() {
+        let (tunnel, detail) = example();
+        let mut rows = rows(&tunnel, &detail);
+        // In the zone of whoever runs this.
+        rows.retain(|(label, _)| *label != "Since");
+        let text: Vec<String> = rows
+            .iter()
+            .map(|(label, text)| format!("{label}: {text}"))
+            .collect();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn programs_get_an_object() {
+        let (tunnel, detail) = example();
+        let text = serde_json::to_string_pretty(&object(&tunnel, &detail)).unwrap();
+        insta::assert_snapshot!(text);
+    }
+}
