@@ -66,8 +66,9 @@ fn entry(
     if !wanted || !file.is_file() {
         return Ok(None);
     }
-    let origin = format!("{shown}: {}", printable(&name));
-    let text = read::up_to(&mut file, wgconf::MAX_BYTES + 1).map_err(|_| bad(&printable(&name)))?;
+    let origin = format!("{shown}: {}", read::printable(&name));
+    let text =
+        read::up_to(&mut file, wgconf::MAX_BYTES + 1).map_err(|_| bad(&read::printable(&name)))?;
     if text.len() > wgconf::MAX_BYTES {
         return Err(refused(
             "too_large",
@@ -79,14 +80,6 @@ fn entry(
         label: super::source::label(base),
         text,
     }))
-}
-
-/// A name from an archive, fit for a terminal.
-fn printable(name: &str) -> String {
-    name.chars()
-        .take(200)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 fn refused(code: &str, message: String) -> Failure {

@@ -29,19 +29,33 @@ pub fn is_picture(start: &[u8]) -> bool {
     start.starts_with(b"\x89PNG\r\n\x1a\n") || start.starts_with(b"\xff\xd8\xff")
 }
 
+/// A file's name, fit for a terminal: it moves no cursor and turns no writing direction.
+pub fn printable(name: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    name.chars()
+        .take(1000)
+        .map(|c| {
+            if c.is_control() || turns(c) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
 /// The bytes of a regular file: of a configuration, or of an archive or a picture.
 ///
 /// # Errors
 /// It cannot be opened, is no regular file, or is too large.
 pub fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let shown = path.display();
+    let shown = printable(&path.to_string_lossy());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|error| unreadable(&shown.to_string(), io::Error::from(error)))?;
-    let stat =
-        rustix::fs::fstat(&fd).map_err(|error| unreadable(&shown.to_string(), error.into()))?;
+        .map_err(|error| unreadable(&shown, io::Error::from(error)))?;
+    let stat = rustix::fs::fstat(&fd).map_err(|error| unreadable(&shown, error.into()))?;
     let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => return bytes(File::from(fd), &shown.to_string()),
+        FileType::RegularFile => return bytes(File::from(fd), &shown),
         FileType::Directory => "a folder",
         FileType::Fifo => "a pipe",
         FileType::Socket => "a socket",
@@ -152,6 +166,14 @@ mod tests {
         let failure = file(Path::new(path)).unwrap_err();
         assert!(begun.elapsed() < Duration::from_millis(100), "{path}");
         failure.code
+    }
+
+    #[test]
+    fn names_do_nothing_to_a_terminal() {
+        assert_eq!(
+            printable("a\x1b[31m\n\u{202e}ä.conf"),
+            "a\u{fffd}[31m\u{fffd}\u{fffd}ä.conf"
+        );
     }
 
     #[test]

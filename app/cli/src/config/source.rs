@@ -37,7 +37,7 @@ pub fn open(word: &Path) -> Vec<Result<Source, Failure>> {
     let origin = if is_stdin {
         "standard input".to_owned()
     } else {
-        word.display().to_string()
+        read::printable(&word.to_string_lossy())
     };
     let label = match word.file_name() {
         Some(name) if !is_stdin => label(&name.to_string_lossy()),
