@@ -19,6 +19,7 @@ use std::{
 };
 
 use lonewire_api::{AppInfo, Launch};
+use rustix::fs::FileType;
 
 use crate::{context::Context, failure::Failure, helper_error::About, select};
 use relay::Terminal;
@@ -75,9 +76,14 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
     let null = wish.detach.then(null).transpose()?;
     let stdio: [BorrowedFd<'_>; 3] = match (&terminal, &null) {
         (Some(terminal), _) => [terminal.inner(); 3],
-        // Nobody will be at the terminal for it.
-        (None, Some(null)) if stdin.is_terminal() => [null.as_fd(), stdout.as_fd(), stderr.as_fd()],
-        _ => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+        (None, Some(null)) => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].map(|stream| {
+            if outlives_us(stream) {
+                stream
+            } else {
+                null.as_fd()
+            }
+        }),
+        (None, None) => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
     };
 
     let tie = (!wish.detach).then(tie::pair).transpose()?;
@@ -142,8 +148,17 @@ fn detached(context: &Context, id: &str, info: &AppInfo) -> Result<u8, Failure> 
     Ok(0)
 }
 
+/// Whether a stream may stay with a program that goes on without us: whoever reads our pipe waits for its end, and a terminal is somebody else's then.
+fn outlives_us(stream: BorrowedFd<'_>) -> bool {
+    let kind = rustix::fs::fstat(stream).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    matches!(kind, Ok(FileType::RegularFile | FileType::Socket))
+}
+
 fn null() -> Result<OwnedFd, Failure> {
-    std::fs::File::open("/dev/null")
+    std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
         .map(OwnedFd::from)
         .map_err(|error| Failure::system("/dev/null", error))
 }
