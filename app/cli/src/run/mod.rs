@@ -114,9 +114,10 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
         client.launch(&tunnel.0, &launch).await
     });
     drop(watch);
-    let (id, info) = launched?;
     drop(launch);
+    // Our copy of the hold's end first, also where the launch failed: the holder waits for the end of the last one.
     drop((hold, holder, null));
+    let (id, info) = launched?;
     let Some((theirs, ours)) = tie else {
         return detached(context, &id, &info);
     };
