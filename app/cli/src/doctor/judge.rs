@@ -33,7 +33,7 @@ pub fn of_system(system: &System, helper: Option<&Helper>) -> Vec<Check> {
             Check::bad(
                 "polkit",
                 Status::Fail,
-                "polkit is not there, so nobody but root may import or connect.",
+                "polkit is not there to ask for permission, so nothing may be imported or brought up.",
                 "Install it: package polkitd, or polkit",
             )
         });
@@ -91,7 +91,7 @@ fn of_wireguard(features: &[String], tun: bool) -> Vec<Check> {
             "wireguard",
             Status::Fail,
             "There is no WireGuard: neither the kernel's nor a process can do it.",
-            "Load the module: modprobe wireguard; or for a process: modprobe tun",
+            "Load the module: modprobe wireguard; or for a process: modprobe tun, and systemctl start lonewire-wireguard.socket",
         ),
     }];
     checks.push(match (tun, kernel) {
