@@ -13,6 +13,8 @@ use crate::{
     value::Dictionary,
 };
 
+const BUS: &str = "org.freedesktop.DBus";
+
 /// One thing that happened. Ids are opaque.
 #[derive(Debug)]
 pub enum Event {
@@ -37,6 +39,9 @@ pub enum Event {
 pub struct Events {
     signals: MessageStream,
     owner: MessageStream,
+    /// Unique name of the service. Anybody may send us a signal, and a match rule does not keep unicast ones away: what is of
+    /// another sender is left out.
+    service: Option<String>,
 }
 
 impl Events {
@@ -48,14 +53,30 @@ impl Events {
             .build()?;
         let owner = MatchRule::builder()
             .msg_type(Type::Signal)
-            .sender("org.freedesktop.DBus")
-            .interface("org.freedesktop.DBus")
+            .sender(BUS)
+            .interface(BUS)
             .member("NameOwnerChanged")
             .arg(0, BUS_NAME)
             .build()?;
+        let signals = MessageStream::for_match_rule(signals, connection, None).await?;
+        let owner = MessageStream::for_match_rule(owner, connection, None).await?;
+        // Asked after watching has begun. An error: it is not there, and its coming will be told.
+        let service = connection
+            .call_method(
+                Some(BUS),
+                "/org/freedesktop/DBus",
+                Some(BUS),
+                "GetNameOwner",
+                &(BUS_NAME,),
+            )
+            .await
+            .ok()
+            .and_then(|reply| reply.body().deserialize::<(String,)>().ok())
+            .map(|(name,)| name);
         Ok(Self {
-            signals: MessageStream::for_match_rule(signals, connection, None).await?,
-            owner: MessageStream::for_match_rule(owner, connection, None).await?,
+            signals,
+            owner,
+            service,
         })
     }
 
@@ -71,11 +92,35 @@ impl Events {
                 Poll::Pending
             })
             .await?;
-            if let Some(event) = decode(&message.ok()?) {
+            let message = message.ok()?;
+            if let Some(owner) = new_owner(&message) {
+                self.service = owner;
+            } else if !is_from(&message, self.service.as_deref()) {
+                continue;
+            }
+            if let Some(event) = decode(&message) {
                 return Some(event);
             }
         }
     }
+}
+
+/// The service's new unique name, of what the bus itself tells; the inner `None` where it left.
+fn new_owner(message: &Message) -> Option<Option<String>> {
+    let header = message.header();
+    if !is_from(message, Some(BUS)) || header.member()?.as_str() != "NameOwnerChanged" {
+        return None;
+    }
+    let (name, _, new) = message
+        .body()
+        .deserialize::<(String, String, String)>()
+        .ok()?;
+    (name == BUS_NAME).then(|| Some(new).filter(|new| !new.is_empty()))
+}
+
+/// The bus writes the sender into every message.
+fn is_from(message: &Message, sender: Option<&str>) -> bool {
+    sender.is_some() && message.header().sender().map(|name| name.as_str()) == sender
 }
 
 fn decode(message: &Message) -> Option<Event> {
@@ -94,7 +139,7 @@ fn decode(message: &Message) -> Option<Event> {
             pair().map(|(id, changes)| Event::AppChanged(id, changes))
         }
         (APPS_INTERFACE, "AppRemoved") => id().map(Event::AppRemoved),
-        ("org.freedesktop.DBus", "NameOwnerChanged") => {
+        (BUS, "NameOwnerChanged") => {
             let (_, _, new) = body.deserialize::<(String, String, String)>().ok()?;
             Some(if new.is_empty() {
                 Event::ServiceVanished
@@ -201,5 +246,27 @@ mod tests {
             panic!("not added")
         };
         assert_eq!(AppInfo::from(&info).program, b"/bin/true");
+    }
+
+    #[test]
+    fn only_the_bus_tells_who_the_service_is_and_only_it_is_believed() {
+        let owner_changed = |sender: &str| {
+            Message::signal("/org/freedesktop/DBus", BUS, "NameOwnerChanged")
+                .sender(sender.to_owned())
+                .build(&(BUS_NAME, "", ":1.7"))
+                .unwrap()
+        };
+        assert_eq!(
+            new_owner(&owner_changed(BUS)),
+            Some(Some(":1.7".to_owned()))
+        );
+        assert_eq!(new_owner(&owner_changed(":1.66")), None);
+        let removed = Message::signal(OBJECT_PATH, TUNNELS_INTERFACE, "TunnelRemoved")
+            .sender(":1.66".to_owned())
+            .build(&("a1",))
+            .unwrap();
+        assert!(!is_from(&removed, Some(":1.7")));
+        assert!(!is_from(&removed, None));
+        assert!(is_from(&removed, Some(":1.66")));
     }
 }

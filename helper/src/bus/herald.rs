@@ -126,12 +126,13 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// When the next signal may go out; `None` when there is none to send.
-    fn due(&self) -> Option<Instant> {
+    /// When the next signal may go out; `None` when there is none to send. `now` is one reading of the clock for all: a
+    /// later one would never be due.
+    fn due(&self, now: Instant) -> Option<Instant> {
         self.queue.front()?;
         Some(match self.sent.front() {
             Some(first) if self.sent.len() >= MOST => *first + WINDOW,
-            _ => Instant::now(),
+            _ => now,
         })
     }
 
@@ -158,7 +159,12 @@ impl State {
         mut events: broadcast::Receiver<Event>,
     ) {
         loop {
-            let due = self.subscribers.values().filter_map(Subscriber::due).min();
+            let now = Instant::now();
+            let due = self
+                .subscribers
+                .values()
+                .filter_map(|subscriber| subscriber.due(now))
+                .min();
             let timer = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -256,7 +262,7 @@ impl State {
     async fn tell(&mut self) {
         let now = Instant::now();
         for (sender, subscriber) in &mut self.subscribers {
-            if subscriber.due().is_none_or(|due| due > now) {
+            if subscriber.due(now).is_none_or(|due| due > now) {
                 continue;
             }
             let Some(id) = subscriber.queue.pop_front() else {
@@ -309,4 +315,31 @@ async fn emit(
         tracing::debug!("a signal could not be sent");
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscriber(sent: &[Instant]) -> Subscriber {
+        Subscriber {
+            uid: 1000,
+            queue: VecDeque::new(),
+            heard: HashMap::new(),
+            sent: sent.iter().copied().collect(),
+            _watch: tokio::task::JoinSet::new(),
+        }
+    }
+
+    #[test]
+    fn what_waits_is_due_at_the_very_time_that_is_asked_for() {
+        let now = Instant::now();
+        let mut one = subscriber(&[]);
+        assert_eq!(one.due(now), None);
+        one.queue.push_back(Arc::new(Id::from_random([1; 16])));
+        assert_eq!(one.due(now), Some(now));
+        let mut many = subscriber(&[now; MOST]);
+        many.queue.push_back(Arc::new(Id::from_random([1; 16])));
+        assert_eq!(many.due(now), Some(now + WINDOW));
+    }
 }
