@@ -67,7 +67,7 @@ pub fn up(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
     let ByHand { file, address } = &client;
     // The packet that the ping sends waits for the handshake, and nothing else does.
     let script = format!(
-        "ip netns add {NETNS} && wireguard-go wg-hand && wg setconf wg-hand {file} && ip link set wg-hand netns {NETNS} && \
+        "ip netns add {NETNS} && wireguard-go wg-hand 2>/dev/null && wg setconf wg-hand {file} && ip link set wg-hand netns {NETNS} && \
          ip -n {NETNS} address add {address}/32 dev wg-hand && ip -n {NETNS} link set lo up && ip -n {NETNS} link set wg-hand mtu 1420 up && \
          ip -n {NETNS} route add default dev wg-hand && ip netns exec {NETNS} ping -q -c 1 -W 9 {}",
         addr::INSIDE_SERVER_V4
@@ -106,7 +106,7 @@ pub fn tcp(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
     let server = addr::INSIDE_SERVER_V4.to_string();
     // Only the server's address goes through it.
     let script = format!(
-        "wireguard-go wg-hand && wg setconf wg-hand {file} && ip address add {address}/32 dev wg-hand && \
+        "wireguard-go wg-hand 2>/dev/null && wg setconf wg-hand {file} && ip address add {address}/32 dev wg-hand && \
          ip link set wg-hand mtu 1420 up && ip route add {server} dev wg-hand && ping -q -c 1 -W 9 {server}"
     );
     world.run_in("host", &["sh", "-c", &script])?.ok()?;
