@@ -2,7 +2,7 @@
 //! nothing down: tunnels and apps go on, and the next one adopts them.
 
 use anyhow::{Context as _, bail};
-use lonewire_api::names::BUS_NAME;
+use lonewire_api::names::{self, BUS_NAME};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use sd_notify::NotifyState;
 use tokio::{
@@ -27,11 +27,22 @@ pub fn run() -> anyhow::Result<()> {
     log();
     harden()?;
     // Before there is a second thread.
-    let ports = Sys::new(Paths::default());
+    let ports = Sys::new(paths());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(LocalSet::new().run_until(serve(ports)))
+}
+
+/// Where things are: the names that the units and the API go by.
+fn paths() -> Paths {
+    Paths {
+        runtime: names::RUNTIME_DIR.into(),
+        state: names::STATE_DIR.into(),
+        admin_config: names::ADMIN_CONFIG.into(),
+        warden: names::WARDEN_SOCKET.into(),
+        wireguard: names::WIREGUARD_SOCKET.into(),
+    }
 }
 
 /// To the journal where systemd connected it, else to standard error. `RUST_LOG` chooses how much.

@@ -119,7 +119,6 @@ const RULES: &[Rule] = &[
         package: "lonewire",
         never: &[
             "tokio*",
-            "nix",
             "rtnetlink",
             "netlink-*",
             "wireguard-control",

@@ -32,19 +32,6 @@ pub struct Paths {
     pub wireguard: PathBuf,
 }
 
-impl Default for Paths {
-    fn default() -> Self {
-        use lonewire_api::names;
-        Self {
-            runtime: names::RUNTIME_DIR.into(),
-            state: names::STATE_DIR.into(),
-            admin_config: names::ADMIN_CONFIG.into(),
-            warden: names::WARDEN_SOCKET.into(),
-            wireguard: names::WIREGUARD_SOCKET.into(),
-        }
-    }
-}
-
 /// All ports on this machine.
 #[derive(Debug)]
 pub struct Sys {
