@@ -22,6 +22,9 @@ struct Fake {
     talk: fn(UnixStream, &mut Vec<u8>) -> Result<()>,
 }
 
+/// What their log is called in a world.
+pub const LOG: &str = "fakes";
+
 pub const NSCD: &str = "/run/nscd/socket";
 pub const RESOLVE: &str = "/run/systemd/resolve/io.systemd.Resolve";
 pub const AVAHI: &str = "/run/avahi-daemon/socket";

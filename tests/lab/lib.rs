@@ -33,6 +33,7 @@ pub mod bus;
 pub mod capture;
 pub mod fakes;
 pub mod frame;
+pub mod identity;
 pub mod init;
 pub mod keys;
 pub mod marker;

@@ -121,6 +121,14 @@ impl Oracle {
                 destination,
                 kind,
                 body,
+            } if self.refuses_wireguard(source, destination, kind, body) => {
+                Ok("refusal of WireGuard")
+            }
+            Payload::Icmp {
+                source,
+                destination,
+                kind,
+                body,
             } => self.icmp(source, destination, kind, body),
             Payload::Udp {
                 source,
@@ -148,6 +156,43 @@ impl Oracle {
         }
     }
 
+    /// The host's kernel says to an endpoint that nothing listens where its WireGuard message went: the data plane is dead. It quotes that
+    /// message, which came over the same wire, and nothing else.
+    fn refuses_wireguard(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        kind: u8,
+        body: &[u8],
+    ) -> bool {
+        // Port unreachable, in each family; the quoted packet begins after code, checksum and an unused word.
+        let (unreachable, header) = match source {
+            IpAddr::V4(_) => (kind == 3 && body.first() == Some(&3), 20),
+            IpAddr::V6(_) => (kind == 1 && body.first() == Some(&4), 40),
+        };
+        let (Some(quoted), true) = (body.get(7..), unreachable) else {
+            return false;
+        };
+        let addresses = match source {
+            IpAddr::V4(_) if quoted.first() == Some(&0x45) && quoted.get(9) == Some(&17) => {
+                quoted.get(12..20).and_then(v4_pair)
+            }
+            IpAddr::V6(_) if quoted.get(6) == Some(&17) => quoted.get(8..40).and_then(v6_pair),
+            _ => None,
+        };
+        let from = |port| SocketAddr::from((destination, port));
+        let port = quoted.get(header..header + 2).map(|bytes| {
+            bytes
+                .iter()
+                .fold(0, |port, byte| port << 8 | u16::from(*byte))
+        });
+        let message = quoted.get(header + 8..header + 12);
+        self.host.contains(&source)
+            && addresses == Some((destination, source))
+            && port.is_some_and(|port| self.endpoints.contains(&from(port)))
+            && matches!(message, Some([1..=4, 0, 0, 0]))
+    }
+
     /// Neighbour discovery and its multicast groups, between the stacks at both ends; nothing that an app could have asked for.
     fn icmp(
         &self,
@@ -172,6 +217,16 @@ impl Oracle {
             _ => Err("ICMP"),
         }
     }
+}
+
+fn v4_pair(bytes: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    let one = |range| Some(IpAddr::from(<[u8; 4]>::try_from(bytes.get(range)?).ok()?));
+    Some((one(0..4)?, one(4..8)?))
+}
+
+fn v6_pair(bytes: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    let one = |range| Some(IpAddr::from(<[u8; 16]>::try_from(bytes.get(range)?).ok()?));
+    Some((one(0..16)?, one(16..32)?))
 }
 
 /// Link-local or unspecified: a stack that has just come up.

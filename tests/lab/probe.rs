@@ -1,12 +1,12 @@
 //! What a program in a tunnel may ask for: a role that is started as an app, or beside the tunnel for comparison, and told what to try,
 //! one line of standard input each; it answers each with one line of JSON.
 //!
-//! `links`, `identity`, `lookup NAME`, `http HOST PATH`, `udp ADDRESS:PORT HEX`, `tcp ADDRESS:PORT HEX`, `unix PATH TEXT`
+//! `links`, `identity`, `lookup NAME`, `http HOST PATH`, `udp ADDRESS:PORT HEX`, `tcp ADDRESS:PORT HEX`, `listen ADDRESS:PORT`, `unix PATH TEXT`
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket},
     os::unix::net::UnixStream,
     process::{ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::{Person, Running, World, init::ROLES};
+use crate::{Person, Running, World, identity, init::ROLES};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -38,7 +38,7 @@ fn one(line: &str) -> Result<Value> {
     let words: Vec<_> = line.split_whitespace().collect();
     match words.as_slice() {
         ["links"] => links(),
-        ["identity"] => identity(),
+        ["identity"] => identity::own(),
         ["lookup", name] => lookup(name),
         ["http", host, path] => http(host, path),
         ["udp", target, hex] => {
@@ -55,6 +55,11 @@ fn one(line: &str) -> Result<Value> {
             let mut stream = TcpStream::connect_timeout(&target.parse()?, PATIENCE)?;
             stream.write_all(&bytes(hex)?)?;
             Ok(json!("connected"))
+        }
+        ["listen", address] => {
+            let listener = TcpListener::bind(address.parse::<SocketAddr>()?)?;
+            std::thread::spawn(move || for _ in listener.incoming() {});
+            Ok(json!("listening"))
         }
         ["unix", path, text] => {
             let mut stream = UnixStream::connect(path)?;
@@ -83,18 +88,6 @@ fn links() -> Result<Value> {
     }
     names.sort();
     Ok(json!(names))
-}
-
-/// Who the kernel says this process is.
-fn identity() -> Result<Value> {
-    let mut fields = serde_json::Map::new();
-    for line in fs::read_to_string("/proc/self/status")?.lines() {
-        if let Some((key, value)) = line.split_once(':') {
-            let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
-            fields.insert(key.to_owned(), json!(value));
-        }
-    }
-    Ok(Value::Object(fields))
 }
 
 /// By glibc in a fresh process, which remembers nothing of earlier look-ups.
@@ -147,18 +140,20 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Starts one in a person's tunnel, by `lonewire run`.
+    /// Starts one in a person's tunnel, by `lonewire run`, and waits until it answers.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn inside(world: &World, person: &Person, tunnel: &str) -> Result<Self> {
-        Self::start(
+        let mut probe = Self::start(
             world,
             person,
             &[
                 "lonewire", "run", "-t", tunnel, "--", ROLES, "role", "probe",
             ],
-        )
+        )?;
+        probe.ask("links")?;
+        Ok(probe)
     }
 
     /// Starts one as a person beside all tunnels.
@@ -169,8 +164,29 @@ impl Probe {
         Self::start(world, person, &[ROLES, "role", "probe"])
     }
 
+    /// Starts two by a login shell of a person: one in a tunnel with the environment of a login, by a shell as the other is, and one beside it.
+    ///
+    /// # Errors
+    /// They cannot be started.
+    pub fn of_login(world: &World, person: &Person, tunnel: &str) -> Result<[Self; 2]> {
+        let inside = format!(
+            "exec lonewire run -t {tunnel} --clean-env -- {} -c 'exec {ROLES} role probe'",
+            person.shell
+        );
+        let outside = format!("exec {ROLES} role probe");
+        let login = |line: &str| {
+            let command = world.command("host", None, &["su", "-l", person.name, "-c", line])?;
+            Self::piped(command)
+        };
+        Ok([login(&inside)?, login(&outside)?])
+    }
+
     fn start(world: &World, person: &Person, line: &[&str]) -> Result<Self> {
-        let mut running = world.spawn_as(person, line)?;
+        Self::piped(world.command("host", Some(person), line)?)
+    }
+
+    fn piped(command: Command) -> Result<Self> {
+        let mut running = crate::world::piped(command)?;
         let stdin = running.waiter.stdin.take().context("no standard input")?;
         let stdout = BufReader::new(running.waiter.stdout.take().context("no standard output")?);
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::{
@@ -61,6 +61,55 @@ impl World {
         until(limit, &format!("{name} to be {state}"), || {
             Ok(self.tunnel(person, name, "state")? == state)
         })
+    }
+
+    /// The pid, as the world sees it, of the first process of a person's one app of a name that runs.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub fn app_pid(&self, person: &Person, name: &str) -> Result<i32> {
+        let apps = self.apps(person)?;
+        let mut found = apps
+            .iter()
+            .filter(|app| text(app, "name") == name && text(app, "state") == "running")
+            .filter_map(|app| app.get("pid")?.as_i64());
+        let (Some(pid), None) = (found.next(), found.next()) else {
+            bail!("not one app {name}: {apps:?}");
+        };
+        Ok(i32::try_from(pid)?)
+    }
+
+    /// Runs a shell script as root among a program's own mounts; `pid` as the world sees it.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn inside(&self, pid: i32, script: &str) -> Result<()> {
+        let target = pid.to_string();
+        let line = [
+            "nsenter", "--target", &target, "--mount", "sh", "-ec", script,
+        ];
+        self.run_in("host", &line)?.ok()?;
+        Ok(())
+    }
+
+    /// The host replaces its `/etc/resolv.conf` by rename, as network managers do.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn replace_resolv_conf(&self) -> Result<()> {
+        let script =
+            "cp /etc/resolv.conf /etc/resolv.conf.new; mv -f /etc/resolv.conf.new /etc/resolv.conf";
+        self.run_in("host", &["sh", "-ec", script])?.ok()?;
+        Ok(())
+    }
+
+    /// Starts stand-ins for the host's name services.
+    ///
+    /// # Errors
+    /// They cannot listen.
+    pub fn fakes(&mut self) -> Result<()> {
+        let log = crate::world::log_file(crate::fakes::LOG);
+        self.role(crate::fakes::LOG, "host", &["fakes", &log])
     }
 
     /// Runs a program in a person's tunnel.

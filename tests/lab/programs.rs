@@ -137,6 +137,19 @@ impl World {
         self.end(&pids)
     }
 
+    /// Ends a program's service, and what it started: nothing brings it back but [`World::restart`].
+    ///
+    /// # Errors
+    /// It does not go.
+    pub fn stop(&mut self, program: Program) -> Result<()> {
+        if let Some(mut old) = self.services.remove(program.service()) {
+            self.end(&[old.pid])?;
+            let _ = old.waiter.wait();
+        }
+        let left = self.processes(program.name())?;
+        self.end(&left)
+    }
+
     /// SIGKILL to some processes of the world, and waits until they are gone.
     ///
     /// # Errors

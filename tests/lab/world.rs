@@ -131,6 +131,7 @@ impl World {
 
     fn make(spec: Spec, programs: Option<PathBuf>) -> Result<Self> {
         ensure!(nix::unistd::geteuid().is_root(), "worlds need root");
+        keep_to_oneself()?;
         let order = Order {
             spec: spec.clone(),
             roles: programs::roles()?,
@@ -418,14 +419,7 @@ impl World {
     /// # Errors
     /// It cannot be started.
     pub fn spawn_as(&self, person: &Person, line: &[&str]) -> Result<Running> {
-        let mut command = self.command("host", Some(person), line)?;
-        started(
-            command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()?,
-        )
+        piped(self.command("host", Some(person), line)?)
     }
 
     /// A new client of server `index`: the text of its configuration. The first one of a server has 10.66.0.2, and so on.
@@ -657,6 +651,28 @@ fn records(v4: IpAddr, v6: IpAddr) -> Vec<String> {
         .iter()
         .flat_map(|name| [format!("{name}={v4}"), format!("{name}={v6}")])
         .collect()
+}
+
+/// Whatever this process was started with beside its standard streams reaches no program of a world.
+#[expect(unsafe_code, reason = "no safe wrapper of close_range(2)")]
+fn keep_to_oneself() -> Result<()> {
+    // SAFETY: no memory is passed, and what is open here stays open here.
+    let done = unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    ensure!(
+        done == 0,
+        "close_range: {}",
+        std::io::Error::last_os_error()
+    );
+    Ok(())
+}
+
+/// Starts a program with a pipe at each standard stream.
+pub(crate) fn piped(mut command: Command) -> Result<Running> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    started(command.spawn()?)
 }
 
 /// The one process that nsenter or unshare has made.

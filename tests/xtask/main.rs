@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod cargo;
+mod demo;
 mod setup;
 mod test;
 
@@ -27,6 +28,8 @@ enum Command {
     },
     /// Run the tests that need no virtual machine.
     Test(test::Arguments),
+    /// Show that a program in a tunnel is protected, in a world made for it.
+    Demo(demo::Arguments),
     /// Measure against the shortest thing that does the same; release builds.
     Bench(bench::Arguments),
     /// Times a command in a world, for `bench`.
@@ -48,6 +51,7 @@ fn main() -> Result<()> {
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Build { release } => build::build(release),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Stopwatch { line } => bench::stopwatch(&line),
         Command::Role { role } => role.play(),

@@ -48,11 +48,24 @@ pub fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Every signal does what it does by default.
+/// Every signal does what it does by default. By the kernel's own call: libc keeps 32 and 33 to itself, and whoever was started by
+/// posix_spawn(3) ignores them.
 pub fn default_signals() {
+    // `struct sigaction` of the kernel, in no architecture longer: all zero is SIG_DFL, no flag, no mask.
+    let default = [0u64; 4];
+    let mask_size: libc::size_t = 8;
     for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL is no function of ours. Numbers that cannot be set are refused, which changes nothing.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        // SAFETY: `default` lives over the call and is only read, and nothing is written through the null pointer. Numbers that
+        // cannot be set are refused, which changes nothing.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                mask_size,
+            )
+        };
     }
 }
 
