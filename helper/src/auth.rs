@@ -18,6 +18,7 @@ use lonewire_api::names::{
     TUNNELS_INTERFACE as TUNNELS,
 };
 use lonewire_core::name::Id;
+use tokio::sync::Semaphore;
 use zbus::{
     Connection,
     message::{Flags, Header},
@@ -58,9 +59,7 @@ pub trait Ownership: Send + Sync {
     fn owner(&self, kind: Kind, id: &Id) -> impl Future<Output = Option<Owner>> + Send;
 
     /// A tunnel's label as it is stored, for the words of a prompt.
-    fn label(&self, _tunnel: &Id) -> impl Future<Output = Option<String>> + Send {
-        std::future::ready(None)
-    }
+    fn label(&self, tunnel: &Id) -> impl Future<Output = Option<String>> + Send;
 }
 
 /// Proof that the caller owns the thing (where one is named) and, for actions that ask polkit, that polkit said yes.
@@ -236,6 +235,10 @@ impl Default for Deadlines {
 
 /// Questions to polkit without a prompt that one user may have open at a time.
 const CHECKS: u32 = 256;
+/// Calls that this connection has under way at the bus: credentials, and questions without a prompt. The bus lets a connection wait for 128 answers
+/// (`max_replies_per_connection`); the rest is for prompts and what goes with them.
+const IDENTITIES: usize = 24;
+const QUESTIONS: usize = 40;
 /// polkit usually answers in 4 ms: only for one that takes longer it is watched whether the caller stays.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -248,6 +251,8 @@ pub struct Bouncer<O> {
     deadlines: Deadlines,
     prompts: u32,
     open: Arc<Mutex<HashMap<(u32, bool), u32>>>,
+    identities: Semaphore,
+    questions: Semaphore,
     cancellation: AtomicU64,
 }
 
@@ -273,6 +278,8 @@ impl<O: Ownership> Bouncer<O> {
             deadlines,
             prompts,
             open: Arc::default(),
+            identities: Semaphore::new(IDENTITIES),
+            questions: Semaphore::new(QUESTIONS),
             cancellation: AtomicU64::new(0),
         })
     }
@@ -314,9 +321,11 @@ impl<O: Ownership> Bouncer<O> {
             tracing::error!(%interface, %member, "a handler and its row of the table disagree");
             return Err(Denied::No("not-listed"));
         }
-        let caller = presence::credentials(&self.bus, sender)
-            .await
-            .ok_or(Denied::No("no-credentials"))?;
+        let caller = {
+            let _turn = self.identities.acquire().await;
+            presence::credentials(&self.bus, sender).await
+        };
+        let caller = caller.ok_or(Denied::No("no-credentials"))?;
         let id = match (need.kind(), named) {
             (Some(kind), Some(text)) => Some(self.owned(kind, text, &caller).await?),
             _ => None,
@@ -394,6 +403,10 @@ impl<O: Ownership> Bouncer<O> {
         let limit = if prompt { self.prompts } else { CHECKS };
         let _slot =
             Slot::take(&self.open, (caller.uid, prompt), limit).ok_or(Denied::TooMany { limit })?;
+        let _turn = match prompt {
+            true => None,
+            false => self.questions.acquire().await.ok(),
+        };
         // Kind `system-bus-name` with the sender that the bus wrote into the header.
         let subject = Subject::new_for_message_header(call).map_err(|_| Denied::No("no-sender"))?;
         let action = format!("{ACTION_PREFIX}.{action}");

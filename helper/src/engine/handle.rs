@@ -68,6 +68,7 @@ pub(super) enum Command {
     Stop(Grant<Own>, Id, bool, Reply<Result<(), Error>>),
     Connected(Reply<u32>),
     Owner(Kind, Id, Reply<Option<Owner>>),
+    Label(Id, Reply<Option<String>>),
 }
 
 pub(super) type ImportResult = Result<Vec<Result<Imported, Error>>, Error>;
@@ -279,6 +280,12 @@ fn gone() -> Error {
 impl Ownership for Handle {
     async fn owner(&self, kind: Kind, id: &Id) -> Option<Owner> {
         self.ask(|reply| Command::Owner(kind, id.clone(), reply))
+            .await
+            .flatten()
+    }
+
+    async fn label(&self, tunnel: &Id) -> Option<String> {
+        self.ask(|reply| Command::Label(tunnel.clone(), reply))
             .await
             .flatten()
     }

@@ -178,6 +178,14 @@ impl<P: Ports> Engine<P> {
             }
             Command::Connected(to) => drop(to.send(self.connected())),
             Command::Owner(kind, id, to) => drop(to.send(self.owner(kind, &id))),
+            Command::Label(id, to) => {
+                let label = self
+                    .tunnels
+                    .borrow()
+                    .get(&id)
+                    .map(|tunnel| tunnel.kept().head.name.to_string());
+                drop(to.send(label));
+            }
         }
     }
 
