@@ -105,11 +105,13 @@ impl<P: Ports> Engine<P> {
         }
     }
 
-    /// A tunnel without keepalive shakes hands only when somebody sends.
+    /// A tunnel without keepalive shakes hands only when somebody sends; and userspace WireGuard sends its first keepalive at the next of its ticks, four a second,
+    /// but what is sent at once.
     async fn nudge(&self, up: &Up<P>) {
         let silent =
             |device: &crate::ports::Device| device.peers.iter().all(|peer| peer.keepalive == 0);
-        if !up.device.borrow().as_ref().is_some_and(silent) {
+        let is_silent = up.device.borrow().as_ref().is_some_and(silent);
+        if up.backend == Backend::Kernel && !is_silent {
             return;
         }
         let to = {
