@@ -159,7 +159,8 @@ fn prepare(rings: &[Ring]) -> Result<()> {
 
 fn one(ring: Ring, more: &[String], wrong: &mut Vec<String>) -> Result<Numbers> {
     println!("ring {}", ring.name());
-    let report = programs::target()?.join("nextest/ci/junit.xml");
+    // nextest's store: in the project, wherever cargo's target folder is.
+    let report = programs::project().join("target/nextest/ci/junit.xml");
     if report.exists() {
         fs::remove_file(&report)?;
     }
