@@ -4,13 +4,15 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
 };
 
 use anyhow::{Context, Result, ensure};
 
 /// The top folder.
 pub fn top() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    static TOP: LazyLock<PathBuf> = LazyLock::new(lab::programs::project);
+    &TOP
 }
 
 pub fn read(path: &str) -> Result<String> {
@@ -65,7 +67,8 @@ pub fn rust_files() -> Result<Vec<String>> {
 
 /// What cargo prints. It may fetch what has not been built yet, but not change `Cargo.lock`.
 pub fn cargo(arguments: &[&str]) -> Result<String> {
-    let output = Command::new(env!("CARGO"))
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(program)
         .args(arguments)
         .arg("--locked")
         .current_dir(top())

@@ -56,10 +56,16 @@ impl Program {
     }
 }
 
-/// The project's folder.
+/// The project's folder: where cargo or nextest runs this, else where it was built. A target folder may be shared by clones, and the one
+/// that this was built from may be gone.
 pub fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
+    let built = env!("CARGO_MANIFEST_DIR");
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .as_deref()
+        .and_then(Path::parent)
+        .filter(|top| is_file(&top.join("data/install.toml")))
+        .or(Path::new(built).parent())
         .unwrap_or(Path::new("/"))
         .to_owned()
 }

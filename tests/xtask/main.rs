@@ -7,6 +7,8 @@ mod demo;
 mod setup;
 mod test;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -46,8 +48,19 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+/// What went wrong is told as one chain, whatever `RUST_BACKTRACE` says: it is for the person who typed the command.
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Build { release } => build::build(release),
         Command::Test(arguments) => test::run(&arguments),
