@@ -1,32 +1,20 @@
-//! The only authorisation file: who is calling, what is the caller's, and what polkit says. A [`Grant`] is the proof, and
-//! nothing outside this file can make one. Default is no: a member that is not in [`TABLE`] is refused, and so is whoever
-//! polkit or the bus cannot be asked about. No answer is kept for a second call.
+//! The only authorisation file: who is calling, what is the caller's, and (in `polkit`, the conversation) what polkit says. A
+//! [`Grant`] is the proof, and only the one road in here, `judge`, makes one. Default is no: a member that is not in [`TABLE`]
+//! is refused, and so is whoever polkit or the bus cannot be asked about. No answer is kept for a second call.
 
-use std::{
-    collections::HashMap,
-    future::Future,
-    marker::PhantomData,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod polkit;
+
+use std::{future::Future, marker::PhantomData};
 
 use lonewire_api::names::{
-    ACTION_PREFIX, APPS_INTERFACE as APPS, SERVICE_INTERFACE as SERVICE,
-    TUNNELS_INTERFACE as TUNNELS,
+    APPS_INTERFACE as APPS, SERVICE_INTERFACE as SERVICE, TUNNELS_INTERFACE as TUNNELS,
 };
 use lonewire_core::name::Id;
 use tokio::sync::Semaphore;
-use zbus::{
-    Connection,
-    message::{Flags, Header},
-};
-use zbus_polkit::policykit1::{
-    AuthorityProxy, AuthorizationResult, CheckAuthorizationFlags, Subject,
-};
+use zbus::{Connection, message::Header};
 
+pub use self::polkit::Deadlines;
+use self::polkit::Polkit;
 use crate::presence;
 
 /// Who sent a message, as the bus says it.
@@ -215,45 +203,16 @@ pub enum Denied {
     TooMany { limit: u32 },
 }
 
-/// How long polkit may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadlines {
-    /// Without a prompt.
-    pub answer: Duration,
-    /// While a person reads and types.
-    pub prompt: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            answer: Duration::from_secs(10),
-            prompt: Duration::from_secs(120),
-        }
-    }
-}
-
-/// Questions to polkit without a prompt that one user may have open at a time.
-const CHECKS: u32 = 256;
-/// Calls that this connection has under way at the bus: credentials, and questions without a prompt. The bus lets a connection wait for 128 answers
-/// (`max_replies_per_connection`); the rest is for prompts and what goes with them.
+/// Credentials that are asked of the bus at the same time: it lets a connection wait for 128 answers, and polkit's are more.
 const IDENTITIES: usize = 24;
-const QUESTIONS: usize = 40;
-/// polkit usually answers in 4 ms: only for one that takes longer it is watched whether the caller stays.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Decides about every call.
 #[derive(Debug)]
 pub struct Bouncer<O> {
     bus: Connection,
-    polkit: AuthorityProxy<'static>,
+    polkit: Polkit,
     owners: O,
-    deadlines: Deadlines,
-    prompts: u32,
-    open: Arc<Mutex<HashMap<(u32, bool), u32>>>,
     identities: Semaphore,
-    questions: Semaphore,
-    cancellation: AtomicU64,
 }
 
 impl<O: Ownership> Bouncer<O> {
@@ -267,20 +226,11 @@ impl<O: Ownership> Bouncer<O> {
         deadlines: Deadlines,
         prompts: u32,
     ) -> zbus::Result<Self> {
-        let polkit = AuthorityProxy::builder(bus)
-            .cache_properties(zbus::proxy::CacheProperties::No)
-            .build()
-            .await?;
         Ok(Self {
             bus: bus.clone(),
-            polkit,
+            polkit: Polkit::new(bus, deadlines, prompts).await?,
             owners,
-            deadlines,
-            prompts,
-            open: Arc::default(),
             identities: Semaphore::new(IDENTITIES),
-            questions: Semaphore::new(QUESTIONS),
-            cancellation: AtomicU64::new(0),
         })
     }
 
@@ -335,7 +285,8 @@ impl<O: Ownership> Bouncer<O> {
                 Some(id) => self.owners.label(id).await,
                 None => None,
             };
-            self.ask(call, &caller, action, label.as_deref()).await?;
+            let label = label.as_deref();
+            self.polkit.ask(call, &caller, action, label).await?;
         }
         Ok((
             Grant {
@@ -352,151 +303,6 @@ impl<O: Ownership> Bouncer<O> {
             Some(Owner::User(uid)) if uid == caller.uid => Ok(id),
             // Shared tunnels have actions of their own, which no member here asks for.
             Some(Owner::User(_) | Owner::Shared) | None => Err(Denied::NotFound),
-        }
-    }
-
-    /// Asks without a prompt first, so that prompts are counted only where there would be one.
-    async fn ask(
-        &self,
-        call: &Header<'_>,
-        caller: &Caller,
-        action: &str,
-        label: Option<&str>,
-    ) -> Result<(), Denied> {
-        let result = self.check(call, caller, action, label, false).await?;
-        if result.is_authorized {
-            return Ok(());
-        }
-        if !result.is_challenge {
-            return Err(Denied::No("not-authorized"));
-        }
-        if !call
-            .primary()
-            .flags()
-            .contains(Flags::ALLOW_INTERACTIVE_AUTH)
-        {
-            return Err(Denied::NeedsPrompt);
-        }
-        let result = self.check(call, caller, action, label, true).await?;
-        if result.is_authorized {
-            return Ok(());
-        }
-        let dismissed = result
-            .details
-            .get("polkit.dismissed")
-            .is_some_and(|value| !value.is_empty());
-        Err(Denied::No(if dismissed {
-            "dismissed"
-        } else {
-            "not-authorized"
-        }))
-    }
-
-    async fn check(
-        &self,
-        call: &Header<'_>,
-        caller: &Caller,
-        action: &str,
-        label: Option<&str>,
-        prompt: bool,
-    ) -> Result<AuthorizationResult, Denied> {
-        let limit = if prompt { self.prompts } else { CHECKS };
-        let _slot =
-            Slot::take(&self.open, (caller.uid, prompt), limit).ok_or(Denied::TooMany { limit })?;
-        let _turn = match prompt {
-            true => None,
-            false => self.questions.acquire().await.ok(),
-        };
-        // Kind `system-bus-name` with the sender that the bus wrote into the header.
-        let subject = Subject::new_for_message_header(call).map_err(|_| Denied::No("no-sender"))?;
-        let action = format!("{ACTION_PREFIX}.{action}");
-        let details = label
-            .map(|label| HashMap::from([("tunnel", label)]))
-            .unwrap_or_default();
-        let (flags, deadline) = if prompt {
-            (
-                CheckAuthorizationFlags::ALLOW_USER_INTERACTION,
-                self.deadlines.prompt,
-            )
-        } else {
-            (CheckAuthorizationFlags::empty(), self.deadlines.answer)
-        };
-        let cancellation = format!(
-            "lonewire-{}",
-            self.cancellation.fetch_add(1, Ordering::Relaxed)
-        );
-        let answer =
-            self.polkit
-                .check_authorization(&subject, &action, &details, flags, &cancellation);
-        let gone = async {
-            tokio::time::sleep(PATIENCE).await;
-            if presence::left(&self.bus, &caller.sender).await.is_none() {
-                tracing::warn!("it cannot be watched whether a caller stays on the bus");
-            }
-        };
-        let why = tokio::select! {
-            answer = answer => match answer {
-                Ok(result) => return Ok(result),
-                Err(error) => {
-                    tracing::warn!(error = %kind_of(&error), "polkit could not be asked");
-                    return Err(Denied::No("polkit-failed"));
-                }
-            },
-            () = gone => "caller-left",
-            () = tokio::time::sleep(deadline) => "polkit-late",
-        };
-        // Nobody waits for what becomes of this, and a hanging polkit must not hold it up.
-        let polkit = self.polkit.clone();
-        drop(tokio::spawn(async move {
-            let cancel = polkit.cancel_check_authorization(&cancellation);
-            let _ = tokio::time::timeout(Duration::from_secs(5), cancel).await;
-        }));
-        Err(Denied::No(why))
-    }
-}
-
-/// An error's D-Bus name or kind; never its text, which others wrote.
-fn kind_of(error: &zbus::Error) -> String {
-    match error {
-        zbus::Error::MethodError(name, ..) => name.to_string(),
-        zbus::Error::FDO(error) => zbus::DBusError::name(error.as_ref()).to_string(),
-        _ => "not understood".to_owned(),
-    }
-}
-
-/// One open question of a user, counted until it is dropped.
-struct Slot {
-    open: Arc<Mutex<HashMap<(u32, bool), u32>>>,
-    key: (u32, bool),
-}
-
-impl Slot {
-    fn take(
-        open: &Arc<Mutex<HashMap<(u32, bool), u32>>>,
-        key: (u32, bool),
-        limit: u32,
-    ) -> Option<Self> {
-        let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(key).or_default();
-        if *count >= limit {
-            return None;
-        }
-        *count += 1;
-        Some(Self {
-            open: open.clone(),
-            key,
-        })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.key);
-            }
         }
     }
 }

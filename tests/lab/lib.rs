@@ -30,6 +30,7 @@
 pub mod addr;
 pub mod baseline;
 pub mod bus;
+pub mod caller;
 pub mod capture;
 pub mod fakes;
 pub mod frame;
@@ -40,6 +41,7 @@ pub mod marker;
 pub mod net;
 pub mod oracle;
 mod packet;
+pub mod polkit;
 pub mod probe;
 pub mod product;
 pub mod programs;

@@ -1,4 +1,4 @@
-//! Connections to a socket of a booted system, made by a process inside it: who listens there is told a pid that it can know.
+//! Connections to a socket of a booted system or a world, made by a process inside it: who listens there is told a pid and a user that it can know.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
         unix::net::UnixStream,
     },
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::Mutex,
 };
 
@@ -34,7 +34,7 @@ pub(super) fn install_roles(system: &System) -> Result<&'static str> {
     Ok(ROLES)
 }
 
-/// Makes connections to one socket, as root.
+/// Makes connections to one socket.
 #[derive(Debug)]
 pub struct Connector {
     line: Mutex<UnixStream>,
@@ -45,9 +45,17 @@ impl Connector {
     /// # Errors
     /// The lab's binary does not start in the system.
     pub fn start(system: &System, path: &str) -> Result<Self> {
-        let (line, end) = UnixStream::pair()?;
         let mut command = system.enter();
         command.args([install_roles(system)?, "role", "connect", path]);
+        Self::with(command)
+    }
+
+    /// By a command that plays the role: where and as whom it runs is the command's.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn with(mut command: Command) -> Result<Self> {
+        let (line, end) = UnixStream::pair()?;
         let child = command.stdin(Stdio::from(OwnedFd::from(end))).spawn()?;
         Ok(Self {
             line: Mutex::new(line),

@@ -1,0 +1,235 @@
+//! The conversation with polkit: one question a call, without a prompt first, with a deadline, cancelled when the caller leaves. It
+//! says yes or why not; it must never make a grant, decide whose a thing is, or keep an answer.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use lonewire_api::names::ACTION_PREFIX;
+use tokio::sync::Semaphore;
+use zbus::{
+    Connection,
+    message::{Flags, Header},
+};
+use zbus_polkit::policykit1::{
+    AuthorityProxy, AuthorizationResult, CheckAuthorizationFlags, Subject,
+};
+
+use super::{Caller, Denied};
+use crate::presence;
+
+/// How long polkit may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// Without a prompt.
+    pub answer: Duration,
+    /// While a person reads and types.
+    pub prompt: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(10),
+            prompt: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Questions to polkit without a prompt that one user may have open at a time.
+const CHECKS: u32 = 256;
+/// Questions without a prompt that are open at the same time, whoever asks. The bus lets a connection wait for 128 answers
+/// (`max_replies_per_connection`); credentials take some of them, prompts and what goes with them the rest.
+const QUESTIONS: usize = 40;
+/// polkit usually answers in 4 ms: only for one that takes longer it is watched whether the caller stays.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Asks polkit.
+#[derive(Debug)]
+pub(super) struct Polkit {
+    bus: Connection,
+    authority: AuthorityProxy<'static>,
+    deadlines: Deadlines,
+    prompts: u32,
+    open: Arc<Mutex<HashMap<(u32, bool), u32>>>,
+    questions: Semaphore,
+    cancellation: AtomicU64,
+}
+
+impl Polkit {
+    /// `prompts`: how many a user may have open at a time.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub(super) async fn new(
+        bus: &Connection,
+        deadlines: Deadlines,
+        prompts: u32,
+    ) -> zbus::Result<Self> {
+        Ok(Self {
+            bus: bus.clone(),
+            authority: AuthorityProxy::builder(bus)
+                .cache_properties(zbus::proxy::CacheProperties::No)
+                .build()
+                .await?,
+            deadlines,
+            prompts,
+            open: Arc::default(),
+            questions: Semaphore::new(QUESTIONS),
+            cancellation: AtomicU64::new(0),
+        })
+    }
+
+    /// Asks without a prompt first, so that prompts are counted only where there would be one.
+    ///
+    /// # Errors
+    /// Whatever is no yes.
+    pub(super) async fn ask(
+        &self,
+        call: &Header<'_>,
+        caller: &Caller,
+        action: &str,
+        label: Option<&str>,
+    ) -> Result<(), Denied> {
+        let result = self.check(call, caller, action, label, false).await?;
+        if result.is_authorized {
+            return Ok(());
+        }
+        if !result.is_challenge {
+            return Err(Denied::No("not-authorized"));
+        }
+        if !call
+            .primary()
+            .flags()
+            .contains(Flags::ALLOW_INTERACTIVE_AUTH)
+        {
+            return Err(Denied::NeedsPrompt);
+        }
+        let result = self.check(call, caller, action, label, true).await?;
+        if result.is_authorized {
+            return Ok(());
+        }
+        let dismissed = result
+            .details
+            .get("polkit.dismissed")
+            .is_some_and(|value| !value.is_empty());
+        Err(Denied::No(if dismissed {
+            "dismissed"
+        } else {
+            "not-authorized"
+        }))
+    }
+
+    async fn check(
+        &self,
+        call: &Header<'_>,
+        caller: &Caller,
+        action: &str,
+        label: Option<&str>,
+        prompt: bool,
+    ) -> Result<AuthorizationResult, Denied> {
+        let limit = if prompt { self.prompts } else { CHECKS };
+        let _slot =
+            Slot::take(&self.open, (caller.uid, prompt), limit).ok_or(Denied::TooMany { limit })?;
+        let _turn = match prompt {
+            true => None,
+            false => self.questions.acquire().await.ok(),
+        };
+        // Kind `system-bus-name` with the sender that the bus wrote into the header.
+        let subject = Subject::new_for_message_header(call).map_err(|_| Denied::No("no-sender"))?;
+        let action = format!("{ACTION_PREFIX}.{action}");
+        let details = label
+            .map(|label| HashMap::from([("tunnel", label)]))
+            .unwrap_or_default();
+        let (flags, deadline) = if prompt {
+            (
+                CheckAuthorizationFlags::ALLOW_USER_INTERACTION,
+                self.deadlines.prompt,
+            )
+        } else {
+            (CheckAuthorizationFlags::empty(), self.deadlines.answer)
+        };
+        let cancellation = format!(
+            "lonewire-{}",
+            self.cancellation.fetch_add(1, Ordering::Relaxed)
+        );
+        let answer =
+            self.authority
+                .check_authorization(&subject, &action, &details, flags, &cancellation);
+        let gone = async {
+            tokio::time::sleep(PATIENCE).await;
+            if presence::left(&self.bus, &caller.sender).await.is_none() {
+                tracing::warn!("it cannot be watched whether a caller stays on the bus");
+            }
+        };
+        let why = tokio::select! {
+            answer = answer => match answer {
+                Ok(result) => return Ok(result),
+                Err(error) => {
+                    tracing::warn!(error = %kind_of(&error), "polkit could not be asked");
+                    return Err(Denied::No("polkit-failed"));
+                }
+            },
+            () = gone => "caller-left",
+            () = tokio::time::sleep(deadline) => "polkit-late",
+        };
+        // Nobody waits for what becomes of this, and a hanging polkit must not hold it up.
+        let authority = self.authority.clone();
+        drop(tokio::spawn(async move {
+            let cancel = authority.cancel_check_authorization(&cancellation);
+            let _ = tokio::time::timeout(Duration::from_secs(5), cancel).await;
+        }));
+        Err(Denied::No(why))
+    }
+}
+
+/// An error's D-Bus name or kind; never its text, which others wrote.
+fn kind_of(error: &zbus::Error) -> String {
+    match error {
+        zbus::Error::MethodError(name, ..) => name.to_string(),
+        zbus::Error::FDO(error) => zbus::DBusError::name(error.as_ref()).to_string(),
+        _ => "not understood".to_owned(),
+    }
+}
+
+/// One open question of a user, counted until it is dropped.
+struct Slot {
+    open: Arc<Mutex<HashMap<(u32, bool), u32>>>,
+    key: (u32, bool),
+}
+
+impl Slot {
+    fn take(
+        open: &Arc<Mutex<HashMap<(u32, bool), u32>>>,
+        key: (u32, bool),
+        limit: u32,
+    ) -> Option<Self> {
+        let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(key).or_default();
+        if *count >= limit {
+            return None;
+        }
+        *count += 1;
+        Some(Self {
+            open: open.clone(),
+            key,
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}
