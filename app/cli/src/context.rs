@@ -9,6 +9,7 @@ use crate::{
     failure::Failure,
     helper_error::{self, About},
     settings::Settings,
+    wait::Waiting,
 };
 
 /// How standard output is written.
@@ -80,8 +81,25 @@ impl Context {
         about: About<'_>,
         call: impl AsyncFn(Client) -> Result<T, ApiError>,
     ) -> Result<T, Failure> {
+        self.call_waiting(None, about, call)
+    }
+
+    /// The same with a line that says what takes so long. It is not there while a password is asked for on the terminal.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn call_waiting<T>(
+        &self,
+        what: Option<String>,
+        about: About<'_>,
+        call: impl AsyncFn(Client) -> Result<T, ApiError>,
+    ) -> Result<T, Failure> {
         let client = self.client()?;
+        let waiting = what
+            .filter(|_| self.format == Format::Human && !self.no_input)
+            .and_then(Waiting::start);
         let mut result = zbus::block_on(call(client.clone()));
+        drop(waiting);
         if let Err(error) = &result
             && self.wants_agent(error)
         {

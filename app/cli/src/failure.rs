@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::json;
 
+use crate::print;
+
 const OUTPUT_CLOSED: &str = "output_closed";
 
 /// Exit codes, but for those of `run` (125, 126, 127, the program's own, 128+n). docs: lonewire(1), EXIT STATUS.
@@ -108,14 +110,15 @@ impl Failure {
             return;
         }
         if json {
-            anstream::eprintln!("{}", self.to_json());
+            print::note(&self.to_json().to_string());
             return;
         }
         let (red, dim, end) = ("\x1b[1;31m", "\x1b[2m", "\x1b[0m");
         let Self { message, code, .. } = self;
-        anstream::eprintln!("{red}lonewire:{end} {message} {dim}[{code}]{end}");
+        let message = print::clean_lines(message);
+        print::note(&format!("{red}lonewire:{end} {message} {dim}[{code}]{end}"));
         for hint in &self.hints {
-            anstream::eprintln!("  {hint}");
+            print::note(&format!("  {}", print::clean_lines(hint)));
         }
     }
 }

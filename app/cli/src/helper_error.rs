@@ -10,15 +10,19 @@ pub enum About<'a> {
     Nothing,
     /// A tunnel's name.
     Tunnel(&'a str),
+    /// The one that is meant where none is named, known by its id only.
+    DefaultTunnel,
     /// An app's name.
     App(&'a str),
 }
 
 impl About<'_> {
-    fn words(self) -> String {
+    /// The thing as part of a sentence.
+    pub fn words(self) -> String {
         match self {
             Self::Nothing => "it".to_owned(),
             Self::Tunnel(name) => format!("the tunnel “{name}”"),
+            Self::DefaultTunnel => "the default tunnel".to_owned(),
             Self::App(name) => format!("the app “{name}”"),
         }
     }
@@ -57,6 +61,8 @@ pub fn failure(error: &ApiError, about: About<'_>) -> Failure {
         .hint("Run it on a terminal and without --no-input."),
         Code::NotFound => match about {
             About::App(_) => new(Exit::NoSuch, format!("{what} is not running any more")),
+            About::DefaultTunnel => new(Exit::NoSuch, format!("{what} does not exist any more"))
+                .hint("Choose another: lonewire default NAME"),
             _ => new(Exit::NoSuch, format!("{what} does not exist")),
         },
         Code::InvalidConfiguration => configuration(error),

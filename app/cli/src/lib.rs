@@ -8,12 +8,15 @@ pub mod context;
 mod doctor;
 pub mod failure;
 mod feed;
+mod file;
 pub mod helper_error;
 mod print;
 pub mod run;
 pub mod select;
 pub mod settings;
 pub mod time;
+mod usage;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -34,11 +37,40 @@ struct Cli {
     /// Print tab-separated columns without headings
     #[arg(short = 'q', long, global = true, conflicts_with = "json")]
     terse: bool,
-    /// Never ask anything
+    /// Never ask anything: no password, no question
     #[arg(long, global = true)]
     no_input: bool,
+    /// When to colour what is printed
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    color: Color,
     #[command(subcommand)]
     verb: Verb,
+}
+
+/// NO_COLOR, CLICOLOR and TERM=dumb count where it is left to us.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<Color> for anstream::ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,7 +167,11 @@ pub fn main() -> ExitCode {
     }
     // Nothing else is done where a shell asks for completions.
     clap_complete::CompleteEnv::with_factory(command).complete();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::refuse(&error),
+    };
+    anstream::ColorChoice::from(cli.color).write_global();
     let format = match (cli.json, cli.terse) {
         (true, _) => Format::Json,
         (_, true) => Format::Terse,

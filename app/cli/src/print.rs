@@ -1,5 +1,6 @@
-//! Writing to standard output: tables for people, tab-separated lines for scripts, one JSON object for programs. What others
-//! named is never let through as a control sequence.
+//! Writing to standard output: tables for people, tab-separated lines for scripts, one JSON object for programs; and to standard
+//! error. Nothing else in this program writes, so that a reader who has gone never makes it panic. What others named is never let
+//! through as a control sequence.
 
 use std::{
     fmt::Write as _,
@@ -23,6 +24,15 @@ pub fn text(text: &str) -> Result<(), Failure> {
             ErrorKind::BrokenPipe => Failure::output_closed(),
             _ => Failure::system("standard output", error),
         })
+}
+
+/// Lines on standard error, for a person. Where nobody reads them the command goes on all the same.
+pub fn note(text: &str) {
+    let mut out = anstream::stderr().lock();
+    let _ = out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
 }
 
 /// One line of JSON.
@@ -88,6 +98,12 @@ pub fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// The same for text of several lines.
+pub fn clean_lines(text: &str) -> String {
+    let clean = |c: char| c.is_control() && c != '\n';
+    text.replace(clean, "\u{fffd}")
 }
 
 #[cfg(test)]

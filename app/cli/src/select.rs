@@ -155,19 +155,22 @@ pub fn choose_app(apps: &[App], word: &str) -> Result<App, Failure> {
         Found::One(index) => live
             .get(index)
             .map(|app| (*app).clone())
-            .ok_or_else(|| no_app(word)),
+            .ok_or_else(|| no_app(&names, word)),
         Found::Several(indices) => Err(ambiguous("apps", word, &names, &indices)),
-        Found::None => Err(no_app(word)),
+        Found::None => Err(no_app(&names, word)),
     }
 }
 
-fn no_app(word: &str) -> Failure {
-    Failure::new(
+fn no_app(names: &[(&str, &str)], word: &str) -> Failure {
+    let failure = Failure::new(
         Exit::NoSuch,
         "no_such_app",
-        format!("there is no app “{word}”"),
-    )
-    .hint("See: lonewire ps")
+        format!("no app “{word}” runs in a tunnel"),
+    );
+    match nearest(names, word) {
+        Some(name) => failure.hint(format!("Did you mean {}?", quoted(name))),
+        None => failure.hint("See: lonewire ps"),
+    }
 }
 
 fn ambiguous(what: &str, word: &str, names: &[(&str, &str)], indices: &[usize]) -> Failure {
@@ -359,5 +362,8 @@ mod tests {
         assert_eq!(choose_app(&apps, "aaaa").unwrap().id, "aaaa1111");
         assert_eq!(choose_app(&apps, "bbbb2222").unwrap().id, "bbbb2222");
         assert_eq!(choose_app(&apps, "20").unwrap_err().code, "no_such_app");
+        let hints = |word| choose_app(&apps, word).unwrap_err().hints.join(" ");
+        assert_eq!(hints("crul"), "Did you mean curl?");
+        assert_eq!(hints("zzzz"), "See: lonewire ps");
     }
 }

@@ -71,6 +71,146 @@ fn wrong_use_is_2() {
 }
 
 #[test]
+fn wrong_use_is_told_to_programs_as_an_object() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [
+        &["--json", "nonsense"][..],
+        &["import", "--json"],
+        &["up", "--wait", "21", "--json"],
+        &["--json"],
+    ] {
+        let output = output(folder.path(), words).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert_eq!(error(&output)["code"], "usage", "{words:?}");
+        assert_eq!(output.stdout, b"", "{words:?}");
+    }
+}
+
+#[test]
+fn what_keeps_run_from_starting_a_program_is_125() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [
+        &["run"][..],
+        &["run", "--no-such-option", "--", "true"],
+        &["shell", "--wait=99"],
+        &["run", "--", "true"],
+        &["shell", "-t", "home"],
+    ] {
+        assert_eq!(code(folder.path(), words), Some(125), "{words:?}");
+    }
+    assert_eq!(
+        code(folder.path(), &["run", "--", "no-such-program"]),
+        Some(127)
+    );
+    assert_eq!(
+        code(folder.path(), &["run", "--", "/etc/passwd"]),
+        Some(126)
+    );
+    assert_eq!(code(folder.path(), &["run", "--help"]), Some(0));
+}
+
+#[test]
+fn colour_is_used_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let has_colour = |words: &[&str], no_color: bool| {
+        let mut command = lonewire(folder.path());
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        let output = command.args(words).output().unwrap();
+        output.stderr.contains(&0x1b)
+    };
+    assert!(!has_colour(&["list"], false));
+    assert!(has_colour(&["list", "--color", "always"], false));
+    assert!(has_colour(&["--color=always", "list"], true));
+    assert!(!has_colour(&["list", "--color", "never"], false));
+    assert_eq!(code(folder.path(), &["list", "--color", "red"]), Some(2));
+}
+
+/// A pipe that nobody reads.
+fn closed() -> Stdio {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn nothing_panics_where_nobody_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.conf"), "x").unwrap();
+    let verbs = lonewire_cli::command();
+    let mut lines: Vec<Vec<&str>> = verbs
+        .get_subcommands()
+        .flat_map(|verb| [vec![verb.get_name()], vec![verb.get_name(), "--help"]])
+        .collect();
+    lines.extend([
+        vec!["--version"],
+        vec!["nonsense", "--json"],
+        vec!["completions", "bash"],
+        vec!["import", "bad.conf", "gone.conf"],
+        vec!["import", "bad.conf", "gone.conf", "--json"],
+        vec!["doctor", "--bundle", "-"],
+    ]);
+    for line in lines {
+        for both in [false, true] {
+            let mut command = lonewire(folder.path());
+            command.args(&line).stdout(closed());
+            command.stderr(if both { closed() } else { Stdio::piped() });
+            let output = command.spawn().unwrap().wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            let status = output.status.code();
+            assert!(
+                status.is_some_and(|code| code != 101),
+                "{line:?}: {status:?} {text}"
+            );
+            assert!(!text.contains("panicked"), "{line:?}: {text}");
+        }
+    }
+}
+
+/// The macros of std and anstream panic where nobody reads.
+#[test]
+fn only_one_module_writes_to_the_standard_streams() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            seen += 1;
+            for word in ["println!", "print!("] {
+                assert!(!text.contains(word), "{}: {word}", path.display());
+            }
+        }
+    }
+    assert!(seen > 40);
+}
+
+#[test]
+fn a_report_without_a_helper_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = output(folder.path(), &["doctor", "--bundle", "report.json"]).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = std::fs::read_to_string(folder.path().join("report.json")).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["helper"], Value::Null);
+    assert_eq!(report["checks"][0]["check"], "system_bus");
+    // Another one is not overwritten.
+    assert_eq!(
+        code(folder.path(), &["doctor", "--bundle", "report.json"]),
+        Some(1)
+    );
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("report.json")).unwrap(),
+        text
+    );
+}
+
+#[test]
 fn without_a_bus_it_is_8() {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("[Interface]\nPrivateKey = {KEY}\n");

@@ -1,11 +1,12 @@
 //! `completions`: what makes a shell complete verbs, options and the names of tunnels.
 
-use std::io::{self, Write as _};
-
 use clap_complete::{Shell, env::Shells};
 
 use super::{DONE, Outcome};
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    print,
+};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -36,8 +37,6 @@ pub fn run(args: &Args) -> Outcome {
             .write_registration("COMPLETE", "lonewire", "lonewire", "lonewire", &mut script)
             .map_err(|error| Failure::system("completions", error))?;
     }
-    io::stdout()
-        .write_all(&script)
-        .map_err(|error| Failure::system("standard output", error))?;
+    print::text(&String::from_utf8_lossy(&script))?;
     DONE
 }

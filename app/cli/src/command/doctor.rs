@@ -1,7 +1,7 @@
 //! `lonewire doctor`: what Lonewire needs, looked at one by one, each with what mends it. It changes nothing and asks for no
 //! password.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 use lonewire_api::Client;
 use serde_json::{Value, json};
@@ -9,28 +9,47 @@ use serde_json::{Value, json};
 use super::{DONE, Outcome};
 use crate::{
     context::{Context, Format},
-    doctor::{Check, Helper, Status, judge, system::System},
+    doctor::{Check, Helper, Status, bundle, judge, system::System},
     failure::{Exit, Failure},
+    file::write_new,
     helper_error::{self, About},
-    print,
+    print, time,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   lonewire doctor
-  lonewire doctor --json";
+  lonewire doctor --bundle report.json";
 
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES, after_help = "Exit status 1: a check failed.")]
-pub struct Args {}
+#[command(before_help = EXAMPLES, after_help = "A report for others (--bundle) tells the state of this machine and of your tunnels in numbers and \
+codes. It holds no key, no name, no address and no endpoint; look into it before you send it.\n\nExit status 1: a check failed.")]
+pub struct Args {
+    /// Write a report for others into a new file (- is standard output), without keys, names, addresses and endpoints
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    bundle: Option<PathBuf>,
+}
 
-pub fn run(context: &Context, _args: &Args) -> Outcome {
+pub fn run(context: &Context, args: &Args) -> Outcome {
     let mut checks = Vec::new();
     let helper = ask(&mut checks);
     let system = System::look();
     checks.extend(judge::of_system(&system, helper.as_ref()));
     for tunnel in helper.iter().flat_map(|helper| &helper.tunnels) {
         checks.extend(judge::of_tunnel(tunnel));
+    }
+    if let Some(path) = &args.bundle {
+        let object = bundle::object(&checks, helper.as_ref(), &told(context), time::now());
+        let text = format!("{object:#}\n");
+        if path.as_os_str() == "-" {
+            print::text(&text)?;
+            return DONE;
+        }
+        write_new(path, text.as_bytes())?;
+        print::note(&format!(
+            "The report is in {}. Look into it before you send it.",
+            path.display()
+        ));
     }
     show(context, &checks)?;
     let failed = checks
@@ -42,6 +61,22 @@ pub fn run(context: &Context, _args: &Args) -> Outcome {
         1 => Err(failure("one check failed".to_owned())),
         _ => Err(failure(format!("{failed} checks failed"))),
     }
+}
+
+/// What the report tells of each tunnel; of one that does not answer, nothing.
+fn told(context: &Context) -> Vec<bundle::Told> {
+    let Ok(client) = context.client() else {
+        return Vec::new();
+    };
+    zbus::block_on(async {
+        let mut told = Vec::new();
+        for (id, _) in client.tunnels().await.unwrap_or_default() {
+            if let Ok(detail) = client.show(&id).await {
+                told.push((detail, client.log(&id, 0).await.unwrap_or_default()));
+            }
+        }
+        told
+    })
 }
 
 fn failure(message: String) -> Failure {

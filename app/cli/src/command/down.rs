@@ -5,9 +5,10 @@ use serde_json::json;
 use super::{DONE, Outcome};
 use crate::{
     complete,
-    context::Context,
+    context::{Context, Format},
     failure::Failure,
     helper_error::About,
+    print,
     select::{self, Tunnel},
 };
 
@@ -47,6 +48,10 @@ fn all(context: &Context, force: bool) -> Outcome {
             Err(failure) => failures.push(failure),
         }
     }
+    if tunnels.is_empty() && context.format == Format::Human {
+        print::note("No tunnel is up.");
+        return DONE;
+    }
     done(context, &taken_down)?;
     if failures.len() <= 1 {
         return failures.pop().map_or(DONE, Err);
@@ -68,7 +73,7 @@ fn done(context: &Context, tunnels: &[&Tunnel]) -> Outcome {
             .iter()
             .map(|tunnel| json!({ "id": tunnel.id, "name": tunnel.info.name }))
             .collect();
-        anstream::println!("{}", json!({ "schema": 1, "tunnels": rows }));
+        print::json(&json!({ "schema": 1, "tunnels": rows }))?;
     }
     DONE
 }

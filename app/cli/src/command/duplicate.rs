@@ -9,7 +9,7 @@ use crate::{
     context::{Context, Format},
     failure::Failure,
     helper_error::About,
-    select,
+    print, select,
 };
 
 #[derive(Debug, clap::Args)]
@@ -36,11 +36,11 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         client.duplicate(&tunnel.id, name).await
     })?;
     match context.format {
-        Format::Json => anstream::println!("{}", json!({ "schema": 1, "id": id, "name": name })),
-        Format::Terse => anstream::println!("{id}\t{name}"),
+        Format::Json => print::json(&json!({ "schema": 1, "id": id, "name": name }))?,
+        Format::Terse => print::text(&format!("{id}\t{name}\n"))?,
         Format::Human => {
-            anstream::println!("{name} ({})", select::short(&id));
-            anstream::eprintln!("  The two have one key: one of them can be up at a time.");
+            print::text(&format!("{name} ({})\n", select::short(&id)))?;
+            print::note("  The two have one key: one of them can be up at a time.");
         }
     }
     DONE

@@ -22,6 +22,7 @@ use crate::{
     context::{Context, Format},
     failure::{Exit, Failure},
     helper_error::{About, quoted},
+    print,
     select::{self, Tunnel},
 };
 
@@ -47,19 +48,18 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         Some(path) if path.as_os_str() == "-" => {
             let text = read::stdin()?;
             let replaced = replace(context, &tunnel, "standard input", &text)?;
-            told(context, &tunnel, Some(&replaced));
+            told(context, &tunnel, Some(&replaced))
         }
         Some(path) => {
             let text = read::file(path)?;
             let replaced = replace(context, &tunnel, &path.display().to_string(), &text)?;
-            told(context, &tunnel, Some(&replaced));
+            told(context, &tunnel, Some(&replaced))
         }
         None => {
             let replaced = in_editor(context, &tunnel)?;
-            told(context, &tunnel, replaced.as_ref());
+            told(context, &tunnel, replaced.as_ref())
         }
     }
-    DONE
 }
 
 /// Opens the editor until the text is good or the person gives up; `None` if nothing was changed.
@@ -173,7 +173,7 @@ fn is_in_path(name: &str) -> bool {
 }
 
 fn wants_again() -> bool {
-    anstream::eprint!("Edit again? [Y/n] ");
+    print::note("Edit again? [Y/n]");
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     read.is_ok_and(|count| count > 0) && !line.trim().to_lowercase().starts_with('n')
@@ -208,7 +208,7 @@ fn replace(
     })
 }
 
-fn told(context: &Context, tunnel: &Tunnel, replaced: Option<&Replaced>) {
+fn told(context: &Context, tunnel: &Tunnel, replaced: Option<&Replaced>) -> Outcome {
     let name = &tunnel.info.name;
     if context.json() {
         let mut object = match replaced {
@@ -221,18 +221,19 @@ fn told(context: &Context, tunnel: &Tunnel, replaced: Option<&Replaced>) {
             fields.insert("name".to_owned(), name.clone().into());
             fields.insert("changed".to_owned(), replaced.is_some().into());
         }
-        anstream::println!("{object}");
-        return;
+        print::json(&object)?;
+        return DONE;
     }
     let Some(replaced) = replaced else {
-        anstream::eprintln!("Nothing was changed.");
-        return;
+        print::note("Nothing was changed.");
+        return DONE;
     };
     if context.format == Format::Human {
-        anstream::eprintln!("{name} was changed.");
+        print::note(&format!("“{name}” was changed."));
         if super::is_up(tunnel.info.state) {
-            anstream::eprintln!("  It is up, and takes this over when it is next brought up.");
+            print::note("  It is up, and takes this over when it is next brought up.");
         }
         super::tell(&replaced.warnings, &replaced.ignored);
     }
+    DONE
 }

@@ -19,7 +19,7 @@ use crate::{
     context::{Context, Format},
     failure::{Exit, Failure},
     helper_error::{self, About},
-    select,
+    print, select,
 };
 
 /// Configurations a call: the bus passes 16 descriptors.
@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
             break;
         }
     }
-    show(context, &results);
+    show(context, &results)?;
     match stopped {
         Some(failure) if results.imported.is_empty() => Err(failure),
         Some(failure) => {
@@ -127,7 +127,7 @@ fn send(context: &Context, batch: &[Source], results: &mut Results) -> Result<()
     Ok(())
 }
 
-fn show(context: &Context, results: &Results) {
+fn show(context: &Context, results: &Results) -> Result<(), Failure> {
     match context.format {
         Format::Json => {
             let tunnels: Vec<_> = results
@@ -148,27 +148,30 @@ fn show(context: &Context, results: &Results) {
                 .iter()
                 .filter_map(|failure| failure.to_json().get("error").cloned())
                 .collect();
-            anstream::println!(
-                "{}",
-                json!({ "schema": 1, "tunnels": tunnels, "errors": errors })
-            );
+            print::json(&json!({ "schema": 1, "tunnels": tunnels, "errors": errors }))?;
         }
         Format::Terse => {
-            for (origin, imported) in &results.imported {
-                anstream::println!("{}\t{}\t{origin}", imported.id, imported.name);
-            }
+            let rows: Vec<_> = results
+                .imported
+                .iter()
+                .map(|(origin, imported)| {
+                    vec![imported.id.clone(), imported.name.clone(), origin.clone()]
+                })
+                .collect();
+            print::text(&print::tabbed(&rows))?;
         }
         Format::Human => {
             for (_, imported) in &results.imported {
-                anstream::println!(
-                    "Imported {} ({})",
+                print::text(&format!(
+                    "Imported {} ({})\n",
                     imported.name,
                     select::short(&imported.id)
-                );
+                ))?;
                 super::tell(&imported.warnings, &imported.ignored);
             }
         }
     }
+    Ok(())
 }
 
 /// The exit code is that of the first that was refused.

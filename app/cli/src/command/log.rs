@@ -7,7 +7,7 @@ use super::{DONE, Outcome};
 use crate::{
     complete,
     context::{Context, Format},
-    helper_error::{About, reason_words, snake},
+    helper_error::{About, quoted, reason_words, snake},
     print, select, time,
 };
 
@@ -39,6 +39,17 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         print::json(&json!({
             "schema": 1, "tunnel": tunnel.id, "name": tunnel.info.name, "entries": rows,
         }))?;
+        return DONE;
+    }
+    if entries.is_empty() && context.format == Format::Human {
+        print::note(&match args.since {
+            Some(_) => format!("Nothing happened to “{}” since then.", tunnel.info.name),
+            None => format!(
+                "“{0}” was not up in the last 7 days. Bring it up: lonewire up {1}",
+                tunnel.info.name,
+                quoted(&tunnel.info.name)
+            ),
+        });
         return DONE;
     }
     let rows: Vec<_> = entries

@@ -26,7 +26,7 @@ pub mod up;
 use lonewire_api::TunnelState;
 use serde_json::json;
 
-use crate::{config::words, context::Context, failure::Failure, helper_error::snake};
+use crate::{config::words, context::Context, failure::Failure, helper_error::snake, print};
 
 /// The exit code of the whole program, or what went wrong.
 pub type Outcome = Result<u8, Failure>;
@@ -47,17 +47,17 @@ fn told(warnings: &[String], ignored: &[(u32, String)]) -> serde_json::Value {
 /// The same for people, on standard error.
 fn tell(warnings: &[String], ignored: &[(u32, String)]) {
     for (line, key) in ignored {
-        anstream::eprintln!("  {}", words::ignored(*line, key));
+        print::note(&format!("  {}", words::ignored(*line, key)));
     }
     for code in warnings {
-        anstream::eprintln!("  {}", words::warning(code));
+        print::note(&format!("  {}", words::warning(code)));
     }
 }
 
 /// That a tunnel's change is done: programs get its id and name, people nothing.
 fn done(context: &Context, id: &str, name: &str) -> Outcome {
     if context.json() {
-        anstream::println!("{}", json!({ "schema": 1, "id": id, "name": name }));
+        print::json(&json!({ "schema": 1, "id": id, "name": name }))?;
     }
     DONE
 }

@@ -8,7 +8,7 @@ use crate::{
     context::{Context, Format},
     failure::Failure,
     helper_error::{About, quoted},
-    select,
+    print, select,
 };
 
 #[derive(Debug, clap::Args)]
@@ -31,17 +31,16 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         client.create(name).await
     })?;
     match context.format {
-        Format::Json => anstream::println!(
-            "{}",
-            json!({ "schema": 1, "id": id, "name": name, "public_key": public_key })
-        ),
-        Format::Terse => anstream::println!("{id}\t{name}\t{public_key}"),
+        Format::Json => {
+            print::json(&json!({ "schema": 1, "id": id, "name": name, "public_key": public_key }))?
+        }
+        Format::Terse => print::text(&format!("{id}\t{name}\t{public_key}\n"))?,
         Format::Human => {
-            anstream::println!("{public_key}");
-            anstream::eprintln!(
-                "{name} has this public key: give it to the other side, then add a [Peer]: lonewire edit {}",
+            print::text(&format!("{public_key}\n"))?;
+            print::note(&format!(
+                "“{name}” has this public key: give it to the other side, then add a [Peer]: lonewire edit {}",
                 quoted(name)
-            );
+            ));
         }
     }
     DONE

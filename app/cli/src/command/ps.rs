@@ -39,7 +39,7 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         return DONE;
     }
     if apps.is_empty() && context.format == Format::Human {
-        anstream::eprintln!("No app runs in a tunnel.");
+        print::note("No app runs in a tunnel.");
         return DONE;
     }
     let now = time::now();

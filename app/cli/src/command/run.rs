@@ -19,12 +19,7 @@ pub struct Args {
     #[arg(long)]
     detach: bool,
     /// The program and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -72,5 +67,37 @@ impl How {
             command,
             called,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: super::Args,
+    }
+
+    fn parsed(line: &str) -> Option<(Option<String>, Vec<std::ffi::OsString>)> {
+        let line = Line::try_parse_from(line.split(' ')).ok()?;
+        Some((line.args.how.tunnel, line.args.command))
+    }
+
+    #[test]
+    fn what_follows_the_program_is_its_own() {
+        for line in ["run -t home sh -c x -t y", "run -t home -- sh -c x -t y"] {
+            let (tunnel, command) = parsed(line).unwrap();
+            assert_eq!(tunnel.as_deref(), Some("home"), "{line}");
+            assert_eq!(command, ["sh", "-c", "x", "-t", "y"], "{line}");
+        }
+        assert_eq!(parsed("run -- -x").unwrap().1, ["-x"]);
+    }
+
+    #[test]
+    fn a_slip_in_an_option_is_no_program() {
+        assert_eq!(parsed("run --detatch -- true"), None);
+        assert_eq!(parsed("run --detatch true"), None);
     }
 }

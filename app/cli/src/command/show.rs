@@ -1,5 +1,7 @@
 //! `show`: everything about a tunnel but its keys.
 
+use std::fmt::Write as _;
+
 use lonewire_api::{Backend, Peer, TunnelDetail, TunnelOptions};
 use serde_json::{Value, json};
 
@@ -9,6 +11,7 @@ use crate::{
     config::words,
     context::{Context, Format},
     helper_error::{About, reason_words, snake},
+    print,
     select::{self, Tunnel},
     time,
 };
@@ -27,15 +30,18 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         client.show(&tunnel.id).await
     })?;
     if context.json() {
-        anstream::println!("{}", object(&tunnel, &detail));
+        print::json(&object(&tunnel, &detail))?;
         return DONE;
     }
-    for (label, text) in rows(&tunnel, &detail) {
-        match context.format {
-            Format::Terse => anstream::println!("{}\t{text}", snake(&label.to_lowercase())),
-            _ => anstream::println!("{label:13} {text}"),
-        }
+    let mut text = String::new();
+    for (label, found) in rows(&tunnel, &detail) {
+        let found = print::clean(&found);
+        let _ = match context.format {
+            Format::Terse => writeln!(text, "{}\t{found}", snake(&label.trim().to_lowercase())),
+            _ => writeln!(text, "{label:13} {found}"),
+        };
     }
+    print::text(&text)?;
     DONE
 }
 

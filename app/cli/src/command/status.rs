@@ -46,7 +46,7 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     }
     let rows = read(context, only.as_deref())?;
     if rows.is_empty() && context.format == Format::Human {
-        anstream::eprintln!("No tunnel is up.");
+        print::note("No tunnel is up.");
         return DONE;
     }
     print::text(&render(context.format, &rows, time::now()))?;
@@ -168,7 +168,7 @@ fn watch(context: &Context, only: Option<&str>) -> Outcome {
         }
         if let Some(Event::ServiceVanished) = feed.next(Some(REFRESH))? {
             // No call until it is back: a call would start what somebody may just have stopped.
-            anstream::eprintln!("Lonewire's helper stopped. Tunnels and apps live on.");
+            print::note("Lonewire's helper stopped. Tunnels and apps live on.");
             while !matches!(feed.next(None)?, Some(Event::ServiceAppeared)) {}
             shown.clear();
         }

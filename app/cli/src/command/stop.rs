@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{DONE, Outcome};
 use crate::{
     complete,
-    context::Context,
+    context::{Context, Format},
     failure::Failure,
     helper_error::About,
     print,
@@ -35,6 +35,10 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Outcome {
     let chosen = choose(&select::apps(context)?, args)?;
+    if chosen.is_empty() && context.format == Format::Human {
+        print::note("No app runs in a tunnel.");
+        return DONE;
+    }
     let mut first = None;
     let mut stopped = Vec::new();
     for app in &chosen {

@@ -8,8 +8,8 @@ use crate::{
     complete,
     context::Context,
     failure::{Exit, Failure},
-    helper_error::About,
-    select, time,
+    helper_error::{About, quoted},
+    print, select, time,
 };
 
 #[derive(Debug, clap::Args)]
@@ -26,18 +26,16 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Outcome {
     let tunnel = select::tunnel_or_default(context, args.tunnel.as_deref())?;
     let about = About::Tunnel(&tunnel.info.name);
-    let info = context.call(about, async |client| {
+    let waiting = (args.wait > 0).then(|| handshake_of(about));
+    let info = context.call_waiting(waiting, about, async |client| {
         client.connect(&tunnel.id, args.wait).await
     })?;
     if info.state == TunnelState::Protected || args.wait == 0 {
         if context.json() {
-            anstream::println!(
-                "{}",
-                json!({
-                    "schema": 1, "id": tunnel.id, "name": info.name, "state": info.state.as_str(),
-                    "since": time::rfc3339(info.since),
-                })
-            );
+            print::json(&json!({
+                "schema": 1, "id": tunnel.id, "name": info.name, "state": info.state.as_str(),
+                "since": time::rfc3339(info.since),
+            }))?;
         }
         return DONE;
     }
@@ -45,10 +43,19 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         Exit::Timeout,
         "not_protected",
         format!(
-            "{} is {}: there is no handshake yet",
+            "“{}” is {}: the server has not answered yet",
             info.name,
             info.state.as_str()
         ),
     )
-    .hint("Connecting goes on. See: lonewire list"))
+    .hint("Connecting goes on, and its programs are offline until there is one.")
+    .hint(format!(
+        "See what it says: lonewire status {0}; what was: lonewire log {0}",
+        quoted(&info.name)
+    )))
+}
+
+/// What a person waits for, while a tunnel comes up.
+pub fn handshake_of(about: About<'_>) -> String {
+    format!("Waiting for a handshake of {}…", about.words())
 }

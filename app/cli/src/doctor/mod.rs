@@ -1,6 +1,7 @@
 //! What `lonewire doctor` is made of: facts (`system`, [`Helper`]) and what they mean (`judge`), apart, so that judging needs no
-//! machine.
+//! machine; and what of it others may see (`bundle`).
 
+pub mod bundle;
 pub mod judge;
 pub mod system;
 

@@ -21,7 +21,10 @@ use std::{
 use lonewire_api::{AppInfo, Launch};
 use rustix::fs::FileType;
 
-use crate::{context::Context, failure::Failure, helper_error::About, select};
+use crate::{
+    command::up::handshake_of, context::Context, failure::Failure, helper_error::About, print,
+    select,
+};
 use relay::Terminal;
 use signals::Signals;
 
@@ -108,10 +111,12 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
         )
     };
 
-    let watch = signals.while_launching(!context.json() && !context.no_input);
-    let about = About::Tunnel(&tunnel.1);
-    let launched = context.call(about, async |client| {
-        client.launch(&tunnel.0, &launch).await
+    let watch = signals.while_launching();
+    let (tunnel, name) = tunnel;
+    let about = name.as_deref().map_or(About::DefaultTunnel, About::Tunnel);
+    let waiting = (launch.wait > 0).then(|| handshake_of(about));
+    let launched = context.call_waiting(waiting, about, async |client| {
+        client.launch(&tunnel, &launch).await
     });
     drop(watch);
     drop(launch);
@@ -128,23 +133,23 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
     }
 }
 
-/// Id and name of the tunnel. A default that is known by its id costs no question: if it has gone, the launch says so.
-fn tunnel(context: &Context, word: Option<&str>) -> Result<(String, String), Failure> {
+/// Id and name of the tunnel. A default that is known by its id costs no question, and has no name here: if it has gone, the launch says so.
+fn tunnel(context: &Context, word: Option<&str>) -> Result<(String, Option<String>), Failure> {
     if word.is_none()
         && let Some(id) = context.settings()?.default_tunnel()
     {
-        return Ok((id.to_owned(), "the default tunnel".to_owned()));
+        return Ok((id.to_owned(), None));
     }
     let found = select::tunnel_or_default(context, word)?;
-    Ok((found.id, found.info.name))
+    Ok((found.id, Some(found.info.name)))
 }
 
 fn detached(context: &Context, id: &str, info: &AppInfo) -> Result<u8, Failure> {
     if context.json() {
         let app = serde_json::json!({ "schema": 1, "app": { "id": id, "pid": info.pid, "name": info.name } });
-        anstream::println!("{app}");
+        print::json(&app)?;
     } else {
-        anstream::println!("{id}");
+        print::text(&format!("{id}\n"))?;
     }
     Ok(0)
 }

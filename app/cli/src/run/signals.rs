@@ -1,10 +1,9 @@
 //! Signals as messages, for as long as a program runs: they are passed on to it, not acted on.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::IsTerminal as _,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread::JoinHandle,
-    time::Duration,
 };
 
 use nix::sys::{
@@ -68,14 +67,13 @@ impl Signals {
         Some((signal, info.ssi_code == SI_KERNEL))
     }
 
-    /// Until it is dropped: Ctrl-C and the like end us with 130, as nothing runs yet, and a person at the terminal sees what we wait for.
-    pub fn while_launching(&self, tell: bool) -> Option<Watch> {
+    /// Until it is dropped: Ctrl-C and the like end us with 130, as nothing runs yet.
+    pub fn while_launching(&self) -> Option<Watch> {
         let signals = self.0.as_fd().try_clone_to_owned().ok()?;
         let (stop, stopped) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map(|(reader, writer)| (writer, reader))
             .ok()?;
-        let tell = tell && std::io::stderr().is_terminal();
-        let thread = std::thread::spawn(move || watch(&signals, &stopped, tell));
+        let thread = std::thread::spawn(move || watch(&signals, &stopped));
         Some(Watch {
             stop: Some(stop),
             thread: Some(thread),
@@ -101,32 +99,18 @@ impl Drop for Watch {
     }
 }
 
-fn watch(signals: &OwnedFd, stopped: &OwnedFd, tell: bool) {
-    let second = Duration::from_secs(1).try_into().ok();
-    let mut seconds = 0_u32;
+fn watch(signals: &OwnedFd, stopped: &OwnedFd) {
     loop {
         let mut polled = [
             PollFd::new(stopped, PollFlags::IN),
             PollFd::new(signals, PollFlags::IN),
         ];
-        let heard = poll(&mut polled, second.as_ref());
-        let is_over = !polled[0].revents().is_empty();
-        let signalled = !polled[1].revents().is_empty();
-        if signalled && !is_over {
-            ended_by(signals);
-        }
-        if (heard == Ok(0) || is_over) && tell {
-            let mut stderr = std::io::stderr();
-            seconds += 1;
-            let _ = match is_over {
-                // Rub it out.
-                true if seconds > 1 => write!(stderr, "\r\x1b[K"),
-                true => Ok(()),
-                false => write!(stderr, "\rWaiting for handshake… {seconds} s"),
-            };
-        }
-        if is_over {
+        let _ = poll(&mut polled, None);
+        if !polled[0].revents().is_empty() {
             return;
+        }
+        if !polled[1].revents().is_empty() {
+            ended_by(signals);
         }
     }
 }
@@ -142,7 +126,7 @@ fn ended_by(signals: &OwnedFd) {
         .map(|bytes| u32::from_ne_bytes(*bytes));
     if ENDING.iter().any(|signal| Some(*signal as u32) == number) {
         if std::io::stderr().is_terminal() {
-            eprintln!();
+            crate::print::note("");
         }
         std::process::exit(Exit::Interrupted as i32);
     }
