@@ -93,6 +93,14 @@ pub fn record(interface: &str, file: &Path) -> Result<()> {
 /// # Errors
 /// Not such a file; or frames were lost, after which a clean result would prove nothing.
 pub fn read(file: &Path) -> Result<Vec<Captured>> {
+    read_since(file, &mut 0)
+}
+
+/// The same for those that came after `place`, which moves to the end of the last one.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_since(file: &Path, place: &mut usize) -> Result<Vec<Captured>> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     let word = |at: usize| {
         bytes
@@ -102,7 +110,7 @@ pub fn read(file: &Path) -> Result<Vec<Captured>> {
     };
     ensure!(word(0) == Some(MAGIC), "{} is no capture", file.display());
     let mut frames = Vec::new();
-    let mut at = 24;
+    let mut at = (*place).max(24);
     while let (Some(seconds), Some(nanos), Some(length), Some(original)) =
         (word(at), word(at + 4), word(at + 8), word(at + 12))
     {
@@ -119,5 +127,6 @@ pub fn read(file: &Path) -> Result<Vec<Captured>> {
         });
         at = start + length as usize;
     }
+    *place = at;
     Ok(frames)
 }

@@ -139,8 +139,11 @@ fn transport(source: IpAddr, destination: IpAddr, protocol: u8, body: &[u8]) -> 
     }
 }
 
+/// Of the VPN servers' links.
+const SERVER_MTU: usize = 1420;
+
 /// Whether a datagram has the shape of one of WireGuard's four messages (its paper, section 5.4): 148, 92 and 64 bytes; data: a header of 16
-/// bytes, whole blocks of 16 bytes, a tag of 16 bytes.
+/// bytes, whole blocks of 16 bytes, a tag of 16 bytes. What fills a link is padded no further.
 pub fn is_wireguard(body: &[u8]) -> bool {
     let [kind @ 1..=4, 0, 0, 0, ..] = body else {
         return false;
@@ -149,7 +152,10 @@ pub fn is_wireguard(body: &[u8]) -> bool {
         1 => body.len() == 148,
         2 => body.len() == 92,
         3 => body.len() == 64,
-        _ => body.len() >= 32 && (body.len() - 32).is_multiple_of(16),
+        _ => body
+            .len()
+            .checked_sub(32)
+            .is_some_and(|packet| packet.is_multiple_of(16) || packet == SERVER_MTU),
     }
 }
 

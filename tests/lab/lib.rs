@@ -32,6 +32,7 @@ pub mod baseline;
 pub mod bus;
 pub mod caller;
 pub mod capture;
+pub mod dice;
 pub mod fakes;
 pub mod frame;
 pub mod identity;
@@ -50,7 +51,9 @@ pub mod sandbox;
 pub mod server;
 pub mod syscalls;
 pub mod system;
+pub mod traffic;
 pub mod unit;
+pub mod uplinks;
 pub mod users;
 pub mod world;
 

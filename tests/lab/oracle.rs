@@ -91,7 +91,7 @@ impl Oracle {
                     Some(format!("marker {marker}")),
                 ),
                 (Ok(label), None) => (label, None),
-                (Err(label), None) => (label, Some(String::new())),
+                (Err(label), None) => (label, Some(label.into())),
             };
             let entry = report.kinds.entry(label).or_default();
             entry.0 += 1;

@@ -1,7 +1,8 @@
 //! What a program in a tunnel may ask for: a role that is started as an app, or beside the tunnel for comparison, and told what to try,
 //! one line of standard input each; it answers each with one line of JSON.
 //!
-//! `links`, `identity`, `lookup NAME`, `http HOST PATH`, `udp ADDRESS:PORT HEX`, `tcp ADDRESS:PORT HEX`, `listen ADDRESS:PORT`, `unix PATH TEXT`
+//! `links`, `identity`, `lookup NAME`, `http HOST PATH`, `udp ADDRESS:PORT HEX`, `tcp ADDRESS:PORT HEX`, `listen ADDRESS:PORT`, `unix PATH TEXT`,
+//! and `counts` of the traffic that it was started with
 
 use std::{
     fs,
@@ -15,7 +16,9 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::{Person, Running, World, identity, init::ROLES};
+use crate::{
+    Marker, Person, Running, World, identity, init::ROLES, traffic::Traffic, world::READY,
+};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -23,9 +26,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// Standard output is gone.
-pub fn serve() -> Result<()> {
+pub fn serve(traffic: Option<&str>) -> Result<()> {
+    let traffic = traffic.map(Traffic::start).transpose()?;
     for line in std::io::stdin().lock().lines() {
-        let answer = match one(&line?) {
+        let line = line?;
+        let answer = match &traffic {
+            Some(traffic) if line == "counts" => Ok(traffic.counts()),
+            _ => one(&line),
+        };
+        let answer = match answer {
             Ok(value) => json!({ "ok": value }),
             Err(error) => json!({ "error": format!("{error:#}") }),
         };
@@ -156,6 +165,27 @@ impl Probe {
         Ok(probe)
     }
 
+    /// Starts one with traffic, by `lonewire run`, and does not wait: it may be kept from starting.
+    ///
+    /// # Errors
+    /// `lonewire` cannot be started.
+    pub fn with_traffic(
+        world: &World,
+        person: &Person,
+        tunnel: &str,
+        marker: &Marker,
+    ) -> Result<Self> {
+        let line = [
+            "lonewire", "run", "-t", tunnel, "--", ROLES, "role", "probe",
+        ];
+        let marker = marker.hex();
+        Self::start(
+            world,
+            person,
+            &[line.as_slice(), &["--traffic", &marker]].concat(),
+        )
+    }
+
     /// Starts one as a person beside all tunnels.
     ///
     /// # Errors
@@ -194,6 +224,16 @@ impl Probe {
             stdin,
             stdout,
         })
+    }
+
+    /// Ends it by the end of its input, and waits for who started it: `lonewire run`, or for a probe beside the tunnels itself.
+    ///
+    /// # Errors
+    /// It goes on at the deadline.
+    pub fn close(mut self) -> Result<()> {
+        drop(self.stdin);
+        self.running.wait(READY)?;
+        Ok(())
     }
 
     /// Asks; the answer of what worked.

@@ -44,7 +44,11 @@ pub enum Role {
         command: Vec<String>,
     },
     /// Asks for things as an app would, one a line of standard input.
-    Probe,
+    Probe {
+        /// From the start on: traffic with this marker.
+        #[arg(long)]
+        traffic: Option<String>,
+    },
     /// Connects to a socket, once a byte of standard input, and hands the connections back over it.
     Connect { path: PathBuf },
     /// Stands for services of the host that answer look-ups.
@@ -78,7 +82,7 @@ impl Role {
                 unit,
                 command,
             } => sandbox::activate(&socket, &unit, &command),
-            Self::Probe => probe::serve(),
+            Self::Probe { traffic } => probe::serve(traffic.as_deref()),
             Self::Connect { path } => system::connector::serve(&path),
             Self::Fakes { log } => fakes::serve(&log),
         }

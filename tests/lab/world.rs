@@ -101,7 +101,7 @@ pub struct World {
     line: Option<ChildStdin>,
     pub(crate) services: BTreeMap<String, Running>,
     servers: Vec<Server>,
-    controls: Vec<Vec<u8>>,
+    pub(crate) controls: Vec<Vec<u8>>,
 }
 
 /// How long anything in a world may take to get ready.
@@ -641,7 +641,7 @@ pub(crate) fn log_file(name: &str) -> String {
     format!("{LAB}/{name}.log")
 }
 
-fn capture_file(network: &str, index: usize) -> String {
+pub(crate) fn capture_file(network: &str, index: usize) -> String {
     format!("{LAB}/{network}-{index}.pcap")
 }
 

@@ -30,6 +30,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 
 type Processes = (Vec<i32>, u32);
 
+/// Who asked for the processes and has no answer yet.
+type Waiting = Rc<RefCell<VecDeque<oneshot::Sender<Processes>>>>;
+
 /// A connection to a keeper. A task of its own reads what it says.
 #[derive(Debug)]
 pub struct AppKeeper {
@@ -37,7 +40,7 @@ pub struct AppKeeper {
     app: i32,
     commands: mpsc::UnboundedSender<Command>,
     events: Mutex<mpsc::UnboundedReceiver<Event>>,
-    waiting: Rc<RefCell<VecDeque<oneshot::Sender<Processes>>>>,
+    waiting: Waiting,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -60,8 +63,13 @@ impl AppKeeper {
         };
         let (commands, asked) = mpsc::unbounded_channel();
         let (report, events) = mpsc::unbounded_channel();
-        let waiting = Rc::new(RefCell::new(VecDeque::new()));
-        let task = tokio::task::spawn_local(converse(channel, asked, report, Rc::clone(&waiting)));
+        let waiting = Waiting::default();
+        let left = Rc::clone(&waiting);
+        let task = tokio::task::spawn_local(async move {
+            converse(channel, asked, report, &left).await;
+            // Nobody answers them any more: they need not wait for their deadline.
+            left.borrow_mut().clear();
+        });
         Ok(Self {
             process: ProcessId {
                 pid: keeper,
@@ -81,7 +89,7 @@ async fn converse(
     mut channel: Channel,
     mut asked: mpsc::UnboundedReceiver<Command>,
     report: mpsc::UnboundedSender<Event>,
-    waiting: Rc<RefCell<VecDeque<oneshot::Sender<Processes>>>>,
+    waiting: &Waiting,
 ) {
     loop {
         tokio::select! {

@@ -1,0 +1,139 @@
+//! Traffic that goes on until its process ends: UDP, TCP, names by libc and one long stream, all with a marker in the clear. What got through is
+//! counted, so that a test sees it stop and come back.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::addr;
+
+/// Between two of a kind.
+const PAUSE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// Answers of the echo.
+    udp: AtomicU64,
+    /// Answers to short requests, each on a connection of its own.
+    tcp: AtomicU64,
+    /// Names that were found.
+    dns: AtomicU64,
+    /// Bytes of the long stream, and connections that it took.
+    stream: AtomicU64,
+    streams: AtomicU64,
+}
+
+/// It goes on in threads of this process.
+#[derive(Debug)]
+pub struct Traffic(Arc<Counts>);
+
+impl Traffic {
+    /// # Errors
+    /// No socket.
+    pub fn start(marker: &str) -> Result<Self> {
+        let counts = Arc::new(Counts::default());
+        for ip in [IpAddr::from(addr::WEB_V4), addr::WEB_V6.into()] {
+            let any: SocketAddr = if ip.is_ipv4() {
+                ([0; 4], 0).into()
+            } else {
+                ([0; 16], 0).into()
+            };
+            let socket = Arc::new(UdpSocket::bind(any)?);
+            let (echoes, counted, text) = (socket.clone(), counts.clone(), marker.to_owned());
+            thread::spawn(move || {
+                loop {
+                    // Nobody may listen there, or there may be no way: that is no end.
+                    let _ = socket.send_to(text.as_bytes(), (ip, 80));
+                    thread::sleep(PAUSE);
+                }
+            });
+            thread::spawn(move || {
+                loop {
+                    if echoes.recv(&mut [0; 1500]).is_ok() {
+                        counted.udp.fetch_add(1, Relaxed);
+                    }
+                }
+            });
+            let (counted, path) = (counts.clone(), format!("/{marker}"));
+            thread::spawn(move || {
+                loop {
+                    if request(ip, &path).is_ok() {
+                        counted.tcp.fetch_add(1, Relaxed);
+                    }
+                    thread::sleep(PAUSE);
+                }
+            });
+        }
+        let (counted, name) = (counts.clone(), format!("{marker}.probe.demo:80"));
+        thread::spawn(move || {
+            loop {
+                // libc waits for seconds where nobody answers: others do not wait for that.
+                let (counted, name) = (counted.clone(), name.clone());
+                thread::spawn(move || {
+                    if name.to_socket_addrs().is_ok() {
+                        counted.dns.fetch_add(1, Relaxed);
+                    }
+                });
+                thread::sleep(2 * PAUSE);
+            }
+        });
+        let (counted, path) = (counts.clone(), format!("/stream/{marker}"));
+        thread::spawn(move || {
+            loop {
+                let _ = stream(&path, &counted);
+                thread::sleep(PAUSE);
+            }
+        });
+        Ok(Self(counts))
+    }
+
+    /// What got through by now, by kind.
+    pub fn counts(&self) -> Value {
+        json!({
+            "udp": self.0.udp.load(Relaxed),
+            "tcp": self.0.tcp.load(Relaxed),
+            "dns": self.0.dns.load(Relaxed),
+            "stream": self.0.stream.load(Relaxed),
+            "streams": self.0.streams.load(Relaxed),
+        })
+    }
+}
+
+fn connect(ip: IpAddr, path: &str) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&(ip, 80).into(), PATIENCE)?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {ip}\r\n\r\n")?;
+    Ok(stream)
+}
+
+fn request(ip: IpAddr, path: &str) -> Result<()> {
+    let mut stream = connect(ip, path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    text.split_once("\r\n\r\n").context("no answer")?;
+    Ok(())
+}
+
+/// To the end of the connection, however long nothing comes.
+fn stream(path: &str, counts: &Counts) -> Result<()> {
+    let mut stream = connect(addr::WEB_V4.into(), path)?;
+    counts.streams.fetch_add(1, Relaxed);
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => counts.stream.fetch_add(length as u64, Relaxed),
+        };
+    }
+}
