@@ -185,8 +185,8 @@ pub trait DataPlane {
     /// Hands TUN and control socket to a new instance and waits until it serves.
     /// `mtu` of the link, in bytes: packets are padded up to it and never above.
     async fn start(&self, link: &LinkName, mtu: u32, tun: Tun) -> PortResult<Self::Instance>;
-    /// Finds the running one again after a restart of the helper.
-    async fn adopt(&self, process: ProcessId) -> PortResult<Self::Instance>;
+    /// Finds the running one of a link again after a restart of the helper; one that does not answer as that process is none.
+    async fn adopt(&self, link: &LinkName, process: ProcessId) -> PortResult<Self::Instance>;
 }
 
 pub trait Instance: 'static {

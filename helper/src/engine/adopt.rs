@@ -208,7 +208,7 @@ impl<P: Ports> Engine<P> {
             (Backend::Userspace, plane) => {
                 let process =
                     plane.map_or(ProcessId::UNKNOWN, |(pid, start)| ProcessId { pid, start });
-                DataPlane::adopt(&self.ports, process)
+                DataPlane::adopt(&self.ports, &record.link, process)
                     .await
                     .ok()
                     .map(Rc::new)

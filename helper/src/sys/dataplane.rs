@@ -1,4 +1,4 @@
-//! Instances of `lonewire-wireguard`: handed a TUN and its control socket, watched by a pidfd.
+//! Instances of `lonewire-wireguard`: handed a TUN and its control socket, watched by a pidfd, known again by who answers on that socket.
 
 use std::{
     io::{self, IoSlice, IoSliceMut, Read as _},
@@ -7,11 +7,13 @@ use std::{
         fd::{AsFd as _, OwnedFd},
         unix::net::UnixStream,
     },
+    path::Path,
     time::Duration,
 };
 
 use lonewire_core::{
     dataplane::{Order, Serving, frame, unframe},
+    launch::CONTROL_DIR,
     name::LinkName,
 };
 use rustix::{
@@ -75,16 +77,21 @@ impl DataPlane for Sys {
         watch(id, pidfd, Some(connection))
     }
 
-    async fn adopt(&self, process: ProcessId) -> PortResult<Process> {
-        let gone = || PortError::NotFound { what: WHAT };
-        let pid = Pid::from_raw(process.pid).ok_or_else(gone)?;
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|_| gone())?;
-        // The number may have gone to another process meanwhile: its start tells, where it can be seen. Where the unit's ProtectProc hides
-        // it, the control socket does: it answers by the link's name, and only to the instance that was handed it.
-        match start_of(process.pid) {
-            Some(start) if start != process.start => Err(gone()),
-            _ => watch(process, pidfd, None),
-        }
+    async fn adopt(&self, link: &LinkName, process: ProcessId) -> PortResult<Process> {
+        const GONE: PortError = PortError::NotFound { what: WHAT };
+        let socket = Path::new(CONTROL_DIR).join(format!("{link}.sock"));
+        // Where a full backlog blocks, it is one that hangs.
+        let pidfd = thread::blocking(WHAT, DEADLINE, move || {
+            let pid = Pid::from_raw(process.pid).ok_or(GONE)?;
+            let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|_| GONE)?;
+            // The number may have gone to another process meanwhile, and the unit's ProtectProc hides when it began. But the control socket
+            // tells who listens on it, and nobody does once that process has ended: so it lives now, and lived when the pidfd was opened.
+            let connection = UnixStream::connect(socket).map_err(|_| GONE)?;
+            let answers = rustix::net::sockopt::socket_peercred(&connection);
+            let is_it = answers.is_ok_and(|answers| answers.pid == pid);
+            is_it.then_some(pidfd).ok_or(GONE)
+        });
+        watch(process, pidfd.await?, None)
     }
 }
 
@@ -144,16 +151,4 @@ fn await_serving(mut connection: &UnixStream) -> io::Result<(Serving, OwnedFd)> 
     connection.read_exact(&mut body)?;
     let serving = unframe(&body).map_err(|_| io::ErrorKind::InvalidData)?;
     Ok((serving, pidfd))
-}
-
-/// Field 22 of proc(5)'s stat, where this process may see it.
-fn start_of(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the name, in parentheses, and may hold anything.
-    text.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)?
-        .parse()
-        .ok()
 }

@@ -19,6 +19,8 @@ use crate::{control, handover, tun};
 const LOOK: Duration = Duration::from_secs(5);
 /// A first handshake is sent off in far less; what it waits for then is the answer, which nobody here needs.
 const SEND_OFF: Duration = Duration::from_millis(20);
+/// Connections that may wait on the control socket.
+const BACKLOG: i32 = 128;
 /// Kernels give less to those without privilege.
 const UDP_BUFFER: usize = 4 * 1024 * 1024;
 
@@ -36,6 +38,9 @@ pub fn serve(connection: UnixStream) -> anyhow::Result<()> {
 async fn run(connection: UnixStream, handover: handover::Handover) -> anyhow::Result<()> {
     let (mtu, mtu_watch) = watch::channel(handover.mtu);
     let (sender, receiver, tun) = tun::pair(handover.tun, mtu_watch).context("TUN")?;
+    // The socket was bound by another process: who connects is told now, by its peer credentials, that this one answers
+    // (unix(7), SO_PEERCRED). By that a restarted helper knows its instances again.
+    rustix::net::listen(&handover.control, BACKLOG).context("control socket")?;
     let listener = UnixListener::from(handover.control);
     listener.set_nonblocking(true).context("control socket")?;
     let listener = tokio::net::UnixListener::from_std(listener).context("control socket")?;

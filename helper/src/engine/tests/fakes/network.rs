@@ -360,9 +360,10 @@ impl DataPlane for World {
         self.point("start", start).await
     }
 
-    async fn adopt(&self, process: ProcessId) -> PortResult<Rc<Plane>> {
+    async fn adopt(&self, link: &LinkName, process: ProcessId) -> PortResult<Rc<Plane>> {
         let planes = self.0.planes.borrow();
-        let found = planes.get(&process.pid).filter(|plane| !plane.dead.get());
+        let is_it = |plane: &&Rc<Plane>| !plane.dead.get() && plane.link == *link;
+        let found = planes.get(&process.pid).filter(is_it);
         found.cloned().ok_or(gone("data plane"))
     }
 }
