@@ -1,4 +1,5 @@
-//! A connection of the helper's: one request with its descriptors comes in, frames go out. Root alone is answered.
+//! A connection of the helper's: one request with its descriptors comes in, frames go out. Root alone is answered, and nobody is waited for: a helper
+//! that reads nothing for a while gets what it missed later.
 
 use std::{
     io::{IoSlice, IoSliceMut},
@@ -33,6 +34,8 @@ pub struct Connection {
     socket: OwnedFd,
     /// What has come of a frame that is not whole yet.
     partial: Vec<u8>,
+    /// What could not go out yet.
+    unsent: Vec<u8>,
 }
 
 impl Connection {
@@ -49,10 +52,8 @@ impl Connection {
         if !is_root(&socket) {
             return Err(Failure::new(Stage::Request, Errno::PERM));
         }
-        Ok(Self {
-            socket,
-            partial: Vec::new(),
-        })
+        let (partial, unsent) = (Vec::new(), Vec::new());
+        Ok(Self { socket, partial, unsent })
     }
 
     /// The request, from its sealed memfd, and the other descriptors in order.
@@ -60,55 +61,54 @@ impl Connection {
         let mut byte = [0_u8; 1];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::net::recvmsg(
-            &self.socket,
-            &mut [IoSliceMut::new(&mut byte)],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        )
-        .at(Stage::Request)?;
+        let parts = &mut [IoSliceMut::new(&mut byte)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received = rustix::net::recvmsg(&self.socket, parts, &mut ancillary, flags);
+        let received = received.at(Stage::Request)?.bytes;
         let mut descriptors = Vec::new();
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {
                 descriptors.extend(rights);
             }
         }
-        if received.bytes != 1 || byte != [REQUEST] || descriptors.is_empty() {
+        if received != 1 || byte != [REQUEST] || descriptors.is_empty() {
             return Err(Failure::new(Stage::Request, Errno::PROTO));
         }
-        let memfd = descriptors.remove(0);
-        let text = read_sealed(&memfd)?;
-        let request =
-            launch::decode(&text).map_err(|_| Failure::new(Stage::Request, Errno::BADMSG))?;
+        let text = read_sealed(&descriptors.remove(0))?;
+        let request = launch::decode(&text);
+        let request = request.map_err(|_| Failure::new(Stage::Request, Errno::BADMSG))?;
         Ok((request, descriptors))
     }
 
-    /// Sends an event; descriptors come with its first byte.
-    pub fn send(&self, event: &Event, descriptors: &[OwnedFd]) -> Result<(), Failure> {
+    /// Sends an event; descriptors come with its first byte, when nothing else waits to be sent.
+    pub fn send(&mut self, event: &Event, descriptors: &[OwnedFd]) -> Result<(), Failure> {
         let invalid = Failure::new(Stage::Request, Errno::MSGSIZE);
         let body = launch::encode(event).map_err(|_| invalid)?;
         let length = u32::try_from(body.len()).map_err(|_| invalid)?;
-        let mut frame = length.to_le_bytes().to_vec();
-        frame.extend(body);
+        self.unsent.extend(length.to_le_bytes());
+        self.unsent.extend(body);
+        self.flush(descriptors)
+    }
 
+    /// Sends what waits, as far as it can without waiting itself.
+    pub fn flush(&mut self, descriptors: &[OwnedFd]) -> Result<(), Failure> {
         let rights: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !rights.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&rights)) {
-            return Err(invalid);
+            return Err(Failure::new(Stage::Request, Errno::MSGSIZE));
         }
-        let mut sent = rustix::net::sendmsg(
-            &self.socket,
-            &[IoSlice::new(&frame)],
-            &mut ancillary,
-            SendFlags::NOSIGNAL,
-        )
-        .at(Stage::Request)?;
-        while let Some(rest) = frame.get(sent..).filter(|rest| !rest.is_empty()) {
-            sent +=
-                rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL).at(Stage::Request)?;
+        let parts = [IoSlice::new(&self.unsent)];
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match rustix::net::sendmsg(&self.socket, &parts, &mut ancillary, flags) {
+            Err(Errno::AGAIN) => Ok(()),
+            sent => sent.map(|sent| drop(self.unsent.drain(..sent))).at(Stage::Request),
         }
-        Ok(())
+    }
+
+    /// Whether the other end has not taken all yet.
+    pub fn is_behind(&self) -> bool {
+        !self.unsent.is_empty()
     }
 
     /// The commands that have come, without waiting; `None` once the other end is closed or talks nonsense.
@@ -151,19 +151,15 @@ pub fn is_root(socket: &OwnedFd) -> bool {
 fn read_sealed(memfd: &OwnedFd) -> Result<Vec<u8>, Failure> {
     let wanted = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     let seals = rustix::fs::fcntl_get_seals(memfd).at(Stage::Request)?;
-    let size =
-        u64::try_from(rustix::fs::fstat(memfd).at(Stage::Request)?.st_size).unwrap_or(u64::MAX);
-    if !seals.contains(wanted) || size > MAX_REQUEST {
+    let size = rustix::fs::fstat(memfd).at(Stage::Request)?.st_size;
+    let size = u64::try_from(size).ok().filter(|size| *size <= MAX_REQUEST);
+    let (true, Some(size)) = (seals.contains(wanted), size) else {
         return Err(Failure::new(Stage::Request, Errno::PERM));
-    }
+    };
     let mut text = vec![0; usize::try_from(size).unwrap_or(0)];
-    let mut read = 0;
-    while read < text.len() {
-        let rest = text.get_mut(read..).unwrap_or_default();
-        match rustix::io::pread(memfd, rest, read as u64).at(Stage::Request)? {
-            0 => return Err(Failure::new(Stage::Request, Errno::PROTO)),
-            length => read += length,
-        }
+    // A memfd gives all it has at once, however much that is.
+    match rustix::io::pread(memfd, &mut text, 0).at(Stage::Request)? {
+        read if read == text.len() => Ok(text),
+        _ => Err(Failure::new(Stage::Request, Errno::PROTO)),
     }
-    Ok(text)
 }

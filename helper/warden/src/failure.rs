@@ -14,10 +14,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(stage: Stage, errno: Errno) -> Self {
-        Self {
-            stage,
-            errno: errno.raw_os_error(),
-        }
+        Self { stage, errno: errno.raw_os_error() }
     }
 }
 
@@ -33,26 +30,8 @@ pub trait At<T> {
     fn at(self, stage: Stage) -> Result<T, Failure>;
 }
 
-impl<T> At<T> for rustix::io::Result<T> {
+impl<T, E: Into<std::io::Error>> At<T> for Result<T, E> {
     fn at(self, stage: Stage) -> Result<T, Failure> {
-        self.map_err(|errno| Failure::new(stage, errno))
-    }
-}
-
-impl<T> At<T> for nix::Result<T> {
-    fn at(self, stage: Stage) -> Result<T, Failure> {
-        self.map_err(|errno| Failure {
-            stage,
-            errno: errno as i32,
-        })
-    }
-}
-
-impl<T> At<T> for std::io::Result<T> {
-    fn at(self, stage: Stage) -> Result<T, Failure> {
-        self.map_err(|error| Failure {
-            stage,
-            errno: error.raw_os_error().unwrap_or(0),
-        })
+        self.map_err(|error| Failure { stage, errno: error.into().raw_os_error().unwrap_or(0) })
     }
 }

@@ -1,10 +1,10 @@
-//! Becoming the user: the resource limits of the process that asked, groups, gid, uid, no capability; each read back, and the way back tried.
+//! Becoming the user: what the process that asked has of its login, groups, gid, uid, no capability; each read back, and the way back tried.
 
 use std::{fs::File, io::Read as _};
 
 use lonewire_core::launch::{Launch, Stage, User};
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{CWD, Mode, OFlags, ResolveFlags},
     io::Errno,
     process::{Gid, Uid},
     thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets},
@@ -12,71 +12,111 @@ use rustix::{
 
 use crate::{
     failure::{At as _, Failure},
-    raw,
+    proc, raw,
 };
 
-/// The resource limits of a process, if it is the user's: soft and hard, by number.
-pub struct Limits(Vec<(u64, u64)>);
+/// Of a process that nobody has changed (prctl(2), PR_SET_TIMERSLACK), in nanoseconds.
+const TIMER_SLACK: Option<std::num::NonZeroU64> = std::num::NonZeroU64::new(50_000);
 
-impl Limits {
-    /// Reads them. A program gets the limits of who asked for it: what PAM gave him at login and he may have lowered, and never more.
+/// What a program gets of the process that asked for it, and never more: what PAM gave that one at login, less what it gave up.
+pub struct Caller {
+    /// Resource limits, soft and hard, by number.
+    limits: Vec<(u64, u64)>,
+    /// 0 to 19.
+    nice: i32,
+    /// For `/proc/self/attr/exec`; `None` where it is this process's own, or no security module has labels.
+    label: Option<String>,
+}
+
+impl Caller {
+    /// Looks at it, if it is the user's.
     ///
     /// # Errors
     /// EPERM where any of the process's uids is another user's, ESRCH where it has gone.
-    pub fn of_caller(pid: i32, uid: u32) -> Result<Self, Failure> {
+    pub fn of(pid: i32, uid: u32) -> Result<Self, Failure> {
         let gone = Failure::new(Stage::Limits, Errno::SRCH);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder =
-            rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).map_err(|_| gone)?;
+        let folder = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty());
+        let folder = folder.map_err(|_| gone)?;
         // One folder is of one process: once it has gone nothing can be read by it, whoever has its number now.
         let read = |name: &str| {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&folder, name, flags, Mode::empty()).map_err(|_| gone)?;
             let mut text = String::new();
-            File::from(file)
-                .read_to_string(&mut text)
-                .map_err(|_| gone)?;
+            File::from(file).read_to_string(&mut text).map_err(|_| gone)?;
             Ok(text)
         };
-        let limits = parse_limits(&read("limits")?).ok_or(gone)?;
         let status = read("status")?;
-        let uids = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Uid:"))
-            .unwrap_or_default();
-        let uids: Vec<Option<u32>> = uids
-            .split_whitespace()
-            .map(|word| word.parse().ok())
-            .collect();
-        if uids.len() != 4 || uids.iter().any(|found| *found != Some(uid)) {
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let uids: Vec<_> = uids.unwrap_or_default().split_whitespace().map(str::parse).collect();
+        if uids.len() != 4 || uids.iter().any(|found| *found != Ok(uid)) {
             return Err(Failure::new(Stage::Limits, Errno::PERM));
         }
-        Ok(Self(limits))
+        let label = match std::fs::read_to_string("/proc/self/attr/current") {
+            Ok(own) => label_at_exec(&own, &read("attr/current")?, has_apparmor()),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => None,
+            Err(error) => return Err(error).at(Stage::Privileges),
+        };
+        let nice: i32 = proc::stat_field(&read("stat")?, 19).ok_or(gone)?;
+        Ok(Self {
+            limits: parse_limits(&read("limits")?).ok_or(gone)?,
+            nice: nice.clamp(0, 19),
+            label,
+        })
     }
 
-    /// Sets them. Where this process may not raise a hard limit (a container without CAP_SYS_RESOURCE), its own one is the most there is.
-    pub fn apply(&self) -> Result<(), Failure> {
-        for (resource, &(soft, hard)) in (0..).zip(&self.0) {
-            match raw::set_limit(resource, soft, hard) {
-                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-                    let (_, most) = raw::limit(resource).at(Stage::Limits)?;
-                    raw::set_limit(resource, soft.min(most), hard.min(most)).at(Stage::Limits)?;
-                }
-                done => done.at(Stage::Limits)?,
-            }
+    /// Takes it over, and leaves behind what no uid carries: root's session keyring, and whatever of this process's unit would stay with the program.
+    pub fn take_over(&self) -> Result<(), Failure> {
+        raw::new_session_keyring().at(Stage::Privileges)?;
+        if let Some(label) = &self.label {
+            std::fs::write("/proc/self/attr/exec", label).at(Stage::Privileges)?;
         }
-        Ok(())
+        for (resource, &(soft, hard)) in (0..).zip(&self.limits) {
+            match raw::limit(resource, Some((soft, hard))) {
+                // Where this process may not raise a hard limit (a container without CAP_SYS_RESOURCE), its own one is the most there is.
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                    let (_, most) = raw::limit(resource, None).at(Stage::Limits)?;
+                    raw::limit(resource, Some((soft.min(most), hard.min(most))))
+                }
+                done => done,
+            }
+            .at(Stage::Limits)?;
+        }
+        rustix::process::setpriority_process(None, self.nice).at(Stage::Limits)?;
+        raw::default_disk_priority().at(Stage::Limits)?;
+        nix::sys::personality::set(nix::sys::personality::Persona::empty()).at(Stage::Limits)?;
+        rustix::thread::set_current_timer_slack(TIMER_SLACK).at(Stage::Limits)?;
+        std::fs::write("/proc/self/oom_score_adj", "0").at(Stage::Limits)
+    }
+}
+
+/// Whether labels are AppArmor's: of the security modules that have any, one is active.
+fn has_apparmor() -> bool {
+    let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
+    enabled.is_ok_and(|text| text.starts_with(b"Y"))
+}
+
+/// What to write so that the program runs under the caller's label, and not under that of root's service. From the same label a program goes where the
+/// policy says by itself, as when the caller starts it.
+fn label_at_exec(own: &str, caller: &str, is_apparmor: bool) -> Option<String> {
+    let plain = |label: &str| label.trim_end_matches(['\0', '\n']).to_owned();
+    let (own, caller) = (plain(own), plain(caller));
+    if own == caller {
+        None
+    } else if is_apparmor {
+        // `name (mode)`.
+        let name = caller.rsplit_once(" (").map_or(caller.as_str(), |(name, _)| name);
+        Some(format!("exec {name}"))
+    } else {
+        Some(caller)
     }
 }
 
 /// proc(5): `/proc/PID/limits` has a line a limit, in the order of their numbers; names are padded to 26 characters.
 fn parse_limits(text: &str) -> Option<Vec<(u64, u64)>> {
-    let value = |word: &str| {
-        if word == "unlimited" {
-            Some(u64::MAX)
-        } else {
-            word.parse().ok()
-        }
+    let value = |word: &str| match word {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
     };
     let line = |line: &str| {
         let mut words = line.get(26..)?.split_whitespace();
@@ -84,12 +124,6 @@ fn parse_limits(text: &str) -> Option<Vec<(u64, u64)>> {
     };
     let limits: Vec<_> = text.lines().skip(1).map(line).collect::<Option<_>>()?;
     (limits.len() == 16).then_some(limits)
-}
-
-/// Root's traces that no uid carries: its session keyring and a score that would spare the program from the OOM killer.
-pub fn leave_roots_session() -> Result<(), Failure> {
-    raw::new_session_keyring().at(Stage::Privileges)?;
-    std::fs::write("/proc/self/oom_score_adj", "0").at(Stage::Limits)
 }
 
 /// Becomes the user for good. The bounding set stays: without it programs with file capabilities (ping) would not start.
@@ -109,55 +143,86 @@ pub fn become_user(user: &User) -> Result<(), Failure> {
     rustix::thread::set_thread_groups(&groups).at(Stage::Privileges)?;
     rustix::thread::set_thread_res_gid(Some(gid), Some(gid), Some(gid)).at(Stage::Privileges)?;
     rustix::thread::set_thread_res_uid(Some(uid), Some(uid), Some(uid)).at(Stage::Privileges)?;
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    rustix::thread::set_capabilities(None, none).at(Stage::Privileges)?;
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, only(none)).at(Stage::Privileges)?;
 
     let ids = nix::unistd::getresuid().at(Stage::Privileges)?;
     let gids = nix::unistd::getresgid().at(Stage::Privileges)?;
-    let mut has = rustix::process::getgroups().at(Stage::Privileges)?;
-    let mut wanted = groups;
-    has.sort_unstable_by_key(|group| group.as_raw());
-    wanted.sort_unstable_by_key(|group| group.as_raw());
+    let sorted = |mut groups: Vec<Gid>| {
+        groups.sort_unstable_by_key(|group| group.as_raw());
+        groups
+    };
+    let has = sorted(rustix::process::getgroups().at(Stage::Privileges)?);
     let caps = rustix::thread::capabilities(None).at(Stage::Privileges)?;
-    let is_user = [ids.real, ids.effective, ids.saved]
-        .iter()
-        .all(|id| id.as_raw() == user.uid)
-        && [gids.real, gids.effective, gids.saved]
-            .iter()
-            .all(|id| id.as_raw() == user.gid)
-        && has == wanted
+    let all = [ids.real, ids.effective, ids.saved].map(|id| id.as_raw());
+    let all_gids = [gids.real, gids.effective, gids.saved].map(|id| id.as_raw());
+    let is_user = all == [user.uid; 3]
+        && all_gids == [user.gid; 3]
+        && has == sorted(groups)
         && (caps.effective | caps.permitted | caps.inheritable).is_empty();
-    let way_back = rustix::thread::set_thread_res_uid(None::<Uid>, Some(Uid::ROOT), None::<Uid>)
-        .is_ok()
+    let none = None::<Uid>;
+    let way_back = rustix::thread::set_thread_res_uid(none, Some(Uid::ROOT), none).is_ok()
         || rustix::thread::set_thread_groups(&[]).is_ok();
-    if is_user && !way_back {
-        Ok(())
-    } else {
-        Err(refused)
-    }
+    if is_user && !way_back { Ok(()) } else { Err(refused) }
 }
 
 /// What a keeper needs: to signal the user's processes and to see their namespaces. Nothing of it survives an execve, which it never does.
 pub fn keep_only_keeping() -> Result<(), Failure> {
     rustix::thread::clear_ambient_capability_set().at(Stage::Privileges)?;
     let keep = CapabilitySet::KILL | CapabilitySet::SYS_PTRACE;
-    let sets = CapabilitySets {
-        effective: keep,
-        permitted: keep,
-        inheritable: CapabilitySet::empty(),
-    };
-    rustix::thread::set_capabilities(None, sets).at(Stage::Privileges)
+    rustix::thread::set_capabilities(None, only(keep)).at(Stage::Privileges)
 }
 
-/// umask and working folder, as the user: a path that he cannot enter ends in his home, then in `/`.
+fn only(kept: CapabilitySet) -> CapabilitySets {
+    CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() }
+}
+
+/// umask and working folder, as the user: a path that he cannot enter ends in his home, then in `/`. No path leads by a link of proc's into
+/// another process's mounts, or to what this process has open.
 pub fn settle(request: &Launch) -> Result<(), Failure> {
     rustix::process::umask(Mode::from_raw_mode(request.umask & 0o777));
-    rustix::process::chdir(request.cwd.as_slice())
-        .or_else(|_| rustix::process::chdir(request.user.home.as_slice()))
-        .or_else(|_| rustix::process::chdir("/"))
+    let enter = |path: &[u8]| {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::NO_MAGICLINKS;
+        let folder = rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve)?;
+        rustix::process::fchdir(folder)
+    };
+    enter(&request.cwd)
+        .or_else(|_| enter(&request.user.home))
+        .or_else(|_| enter(b"/"))
         .at(Stage::Privileges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_label_is_the_callers_unless_it_is_our_own() {
+        assert_eq!(label_at_exec("unconfined\n", "unconfined\n", true), None);
+        assert_eq!(
+            label_at_exec("unconfined\n", "snap.some (one) (enforce)\n", true),
+            Some("exec snap.some (one)".to_owned())
+        );
+        assert_eq!(
+            label_at_exec("lonewire (enforce)\n", "unconfined\n", true),
+            Some("exec unconfined".to_owned())
+        );
+        let user = "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023";
+        assert_eq!(
+            label_at_exec("system_u:system_r:init_t:s0\0", &format!("{user}\0"), false),
+            Some(user.to_owned())
+        );
+    }
+
+    #[test]
+    fn limits_are_all_there_or_none() {
+        let own = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let limits = parse_limits(&own).unwrap();
+        let (soft, hard) = raw::limit(libc::RLIMIT_NOFILE, None).unwrap();
+        assert_eq!(limits[libc::RLIMIT_NOFILE as usize], (soft, hard));
+        let cut = own.lines().take(16).collect::<Vec<_>>().join("\n");
+        assert_eq!(parse_limits(&cut), None);
+        assert_eq!(parse_limits(&own.replace("unlimited", "plenty")), None);
+    }
 }

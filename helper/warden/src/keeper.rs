@@ -1,5 +1,5 @@
 //! The keeper: beside each app, its parent and the parent of all its orphans, until the last of them has ended. It tells the helper and the launching client what happens,
-//! and signals the app's processes when the helper asks. Of root's powers it has kept two: to signal and to look.
+//! and signals the app's processes when the helper asks. Of root's powers it has kept two: to signal and to look. It waits for neither of whom it tells.
 
 use std::{
     fs::File,
@@ -10,7 +10,7 @@ use std::{
 use lonewire_core::launch::{Command, Event, Exit, Stage};
 use nix::{
     sys::{
-        signal::{SigSet, Signal},
+        signal::{SigSet, Signal as Number},
         signalfd::{SfdFlags, SignalFd},
     },
     unistd::Pid,
@@ -18,19 +18,20 @@ use nix::{
 use rustix::{
     event::{PollFd, PollFlags, poll},
     net::{SendFlags, SocketFlags},
-    process::{WaitOptions, WaitStatus},
+    process::{PidfdFlags, Signal, WaitOptions, WaitStatus},
 };
 
 use crate::{
     connection::Connection,
-    descendants,
     failure::{At as _, Failure},
-    namespace,
+    namespace, proc,
 };
+
+/// Pids in one answer: so many fit into a frame, whatever they are.
+const MOST_PIDS: usize = 10_000;
 
 /// What a keeper holds on to.
 pub struct Kept {
-    pub connection: Option<Connection>,
     /// Where a restarted helper connects.
     pub socket: OwnedFd,
     pub tie: Option<OwnedFd>,
@@ -41,39 +42,36 @@ pub struct Kept {
 /// Signals that come as messages: of children, and those by which a terminal or a service manager would end this process before its app.
 pub fn signals() -> nix::Result<SignalFd> {
     let mut set = SigSet::empty();
-    for signal in [
-        Signal::SIGCHLD,
-        Signal::SIGHUP,
-        Signal::SIGINT,
-        Signal::SIGQUIT,
-        Signal::SIGTERM,
-        Signal::SIGTSTP,
-        Signal::SIGTTIN,
-        Signal::SIGTTOU,
-        Signal::SIGPIPE,
-    ] {
-        set.add(signal);
-    }
+    set.extend([Number::SIGCHLD, Number::SIGHUP, Number::SIGINT, Number::SIGQUIT]);
+    set.extend([Number::SIGTERM, Number::SIGTSTP, Number::SIGTTIN, Number::SIGTTOU]);
+    set.add(Number::SIGPIPE);
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
 struct Keeper {
     app: Pid,
+    connection: Option<Connection>,
     /// Of the first process; it names that one alone.
     process: Option<OwnedFd>,
     stopped: Option<i32>,
     exit: Option<Exit>,
+    /// Something was not told to the helper, because it did not read.
+    missed: bool,
+    hung_up: bool,
     kept: Kept,
 }
 
 /// Keeps until the last process of the app has ended.
-pub fn keep(app: Pid, kept: Kept) -> Result<(), Failure> {
+pub fn keep(app: Pid, connection: Connection, kept: Kept) -> Result<(), Failure> {
     let mut keeper = Keeper {
         app,
-        process: descendants::open(app),
+        connection: Some(connection),
+        process: proc::open(app),
         stopped: None,
         exit: None,
+        missed: false,
+        hung_up: false,
         kept,
     };
     keeper.introduce()?;
@@ -90,52 +88,57 @@ pub fn keep(app: Pid, kept: Kept) -> Result<(), Failure> {
 impl Keeper {
     /// Waits until something is to be done, and does it; children are reaped by the caller.
     fn wait(&mut self) -> Result<(), Failure> {
-        let mut polled = vec![
-            PollFd::from_borrowed_fd(self.kept.signals.as_fd(), PollFlags::IN),
-            PollFd::new(&self.kept.socket, PollFlags::IN),
-        ];
-        let connection = self.kept.connection.as_ref().map(|connection| {
-            polled.push(PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN));
-            polled.len() - 1
-        });
-        let tie = self.kept.tie.as_ref().map(|tie| {
-            // Nothing is read from it: only its end is heard.
-            polled.push(PollFd::new(tie, PollFlags::empty()));
-            polled.len() - 1
-        });
-        match poll(&mut polled, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Failure::new(Stage::Request, errno)),
-        }
-        let heard = |index: Option<usize>| {
-            index
-                .and_then(|index| polled.get(index))
-                .is_some_and(|fd| !fd.revents().is_empty())
+        let signals = self.kept.signals.as_fd();
+        // Who is not there is stood for by a descriptor that is not asked for anything.
+        let (connection, wanted) = match &self.connection {
+            Some(connection) if connection.is_behind() => (connection.as_fd(), PollFlags::OUT),
+            Some(connection) => (connection.as_fd(), PollFlags::IN),
+            None => (signals, PollFlags::empty()),
         };
-        let (signalled, asked, commanded, untied) = (
-            heard(Some(0)),
-            heard(Some(1)),
-            heard(connection),
-            heard(tie),
-        );
+        // Nothing is read from the tie: only its end is heard.
+        let tie = self.kept.tie.as_ref().map_or(signals, |tie| tie.as_fd());
+        let mut polled = [
+            PollFd::from_borrowed_fd(signals, PollFlags::IN),
+            PollFd::new(&self.kept.socket, PollFlags::IN),
+            PollFd::from_borrowed_fd(connection, wanted),
+            PollFd::from_borrowed_fd(tie, PollFlags::empty()),
+        ];
+        match poll(&mut polled, None) {
+            Err(rustix::io::Errno::INTR) => {}
+            done => drop(done.at(Stage::Request)?),
+        }
+        let [signalled, asked, heard, untied] = polled.map(|fd| !fd.revents().is_empty());
         if signalled {
-            while let Ok(Some(_)) = self.kept.signals.read_signal() {}
+            while let Ok(Some(signal)) = self.kept.signals.read_signal() {
+                // The kernel tells the end of a terminal to the session's leader alone, which is to pass it on.
+                if signal.ssi_signo == Number::SIGHUP as u32 {
+                    self.hang_up();
+                }
+            }
         }
         if untied {
             self.kept.tie = None;
-            // After the first process's end the client has gone because it was told so: what goes on in the background goes on.
-            if self.exit.is_none() {
-                descendants::signal_all(rustix::process::Signal::HUP);
-                descendants::signal_all(rustix::process::Signal::CONT);
-            }
+            self.hang_up();
         }
-        if commanded {
+        if heard && wanted == PollFlags::OUT {
+            self.catch_up();
+        } else if heard {
             self.obey();
         }
         if asked {
             self.accept();
         }
         Ok(())
+    }
+
+    /// Whom the app was started for has gone, or its terminal has. After the first process's end that is because it was told so: what goes on in
+    /// the background goes on.
+    fn hang_up(&mut self) {
+        if self.exit.is_none() && !self.hung_up {
+            self.hung_up = true;
+            proc::signal_all(Signal::HUP);
+            proc::signal_all(Signal::CONT);
+        }
     }
 
     /// Takes note of what became of the children; `false` when there is none left.
@@ -180,46 +183,63 @@ impl Keeper {
         self.tell(&Event::Exited(exit), record.trim_end());
     }
 
-    /// To the helper, and in words to the client that launched; neither is waited for, neither has to be there.
+    /// To the helper, and in words to the client that launched; neither is waited for, neither has to be there. A helper that does not read is
+    /// told later where things stand then, not all that happened: so nothing piles up here.
     fn tell(&mut self, event: &Event, words: &str) {
         if let Some(tie) = &self.kept.tie {
-            let _ = rustix::net::send(
-                tie,
-                words.as_bytes(),
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            );
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let _ = rustix::net::send(tie, words.as_bytes(), flags);
         }
-        self.report(event, &[]);
+        match &self.connection {
+            Some(connection) if connection.is_behind() => self.missed = true,
+            _ => self.report(event, &[]),
+        }
     }
 
     fn report(&mut self, event: &Event, descriptors: &[OwnedFd]) {
-        let sent = self
-            .kept
-            .connection
-            .as_ref()
-            .map(|connection| connection.send(event, descriptors));
-        if let Some(Err(_)) = sent {
-            self.kept.connection = None;
+        let connection = self.connection.as_mut();
+        if connection.is_some_and(|connection| connection.send(event, descriptors).is_err()) {
+            self.connection = None;
+        }
+    }
+
+    /// The helper reads again.
+    fn catch_up(&mut self) {
+        let connection = self.connection.as_mut();
+        match connection.map(|connection| connection.flush(&[]).map(|()| connection.is_behind())) {
+            Some(Ok(false)) if self.missed => {
+                self.missed = false;
+                self.report(&self.state(), &[]);
+            }
+            Some(Err(_)) => self.connection = None,
+            _ => {}
+        }
+    }
+
+    fn state(&self) -> Event {
+        match (self.exit, self.stopped) {
+            (Some(exit), _) => Event::Exited(exit),
+            (None, Some(signal)) => Event::Stopped { signal },
+            (None, None) => Event::Continued,
         }
     }
 
     /// Where things stand, to a helper that has just come.
     fn introduce(&mut self) -> Result<(), Failure> {
         let me = rustix::process::getpid();
-        let pidfd = rustix::process::pidfd_open(me, rustix::process::PidfdFlags::empty())
-            .at(Stage::Request)?;
-        let keeper = me.as_raw_pid();
+        let pidfd = rustix::process::pidfd_open(me, PidfdFlags::empty()).at(Stage::Request)?;
+        let stat = std::fs::read_to_string("/proc/self/stat").at(Stage::Request)?;
+        let invalid = Failure::new(Stage::Request, rustix::io::Errno::PROTO);
         let started = Event::Started {
             pid: self.app.as_raw(),
-            keeper,
-            keeper_start: own_start()?,
+            keeper: me.as_raw_pid(),
+            keeper_start: proc::stat_field(&stat, 22).ok_or(invalid)?,
         };
         self.report(&started, &[pidfd]);
-        if let Some(signal) = self.stopped {
-            self.report(&Event::Stopped { signal }, &[]);
-        }
-        if let Some(exit) = self.exit {
-            self.report(&Event::Exited(exit), &[]);
+        self.missed = false;
+        match self.state() {
+            Event::Continued => {}
+            state => self.report(&state, &[]),
         }
         Ok(())
     }
@@ -230,31 +250,31 @@ impl Keeper {
             return;
         };
         if let Ok(connection) = Connection::of(socket) {
-            self.kept.connection = Some(connection);
+            self.connection = Some(connection);
             if self.introduce().is_err() {
-                self.kept.connection = None;
+                self.connection = None;
             }
         }
     }
 
     fn obey(&mut self) {
-        let Some(commands) = self.kept.connection.as_mut().and_then(Connection::commands) else {
-            self.kept.connection = None;
+        let Some(commands) = self.connection.as_mut().and_then(Connection::commands) else {
+            self.connection = None;
             return;
         };
         for command in commands {
             match command {
                 Command::Signal { signal, all } => self.signal(signal, all),
                 Command::Processes => {
-                    let pids = descendants::all();
+                    let found = proc::descendants();
                     let host = namespace::own_inode().ok();
                     let is_outside = |pid: &&Pid| {
-                        let found = descendants::namespace_of(**pid);
+                        let found = proc::namespace_of(**pid);
                         found.is_some() && found == host
                     };
-                    let outside = pids.iter().filter(is_outside).count();
-                    let pids = pids.into_iter().map(Pid::as_raw).collect();
+                    let outside = found.iter().filter(is_outside).count();
                     let outside = u32::try_from(outside).unwrap_or(u32::MAX);
+                    let pids = found.into_iter().take(MOST_PIDS).map(Pid::as_raw).collect();
                     self.report(&Event::Processes { pids, outside }, &[]);
                 }
             }
@@ -262,31 +282,17 @@ impl Keeper {
     }
 
     fn signal(&self, number: i32, all: bool) {
-        let Some(signal) = rustix::process::Signal::from_named_raw(number) else {
+        let Some(signal) = Signal::from_named_raw(number) else {
             return;
         };
         if all {
-            descendants::signal_all(signal);
+            proc::signal_all(signal);
             // A stopped process only ends once it goes on.
-            if matches!(
-                signal,
-                rustix::process::Signal::TERM | rustix::process::Signal::HUP
-            ) {
-                descendants::signal_all(rustix::process::Signal::CONT);
+            if matches!(signal, Signal::TERM | Signal::HUP) {
+                proc::signal_all(Signal::CONT);
             }
         } else if let Some(process) = &self.process {
             let _ = rustix::process::pidfd_send_signal(process, signal);
         }
     }
-}
-
-/// Field 22 of proc(5)'s stat: when this process began, in clock ticks since boot.
-fn own_start() -> Result<u64, Failure> {
-    let text = std::fs::read_to_string("/proc/self/stat").at(Stage::Request)?;
-    // The second field is the name, in parentheses, and may hold anything.
-    let start = text
-        .rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_whitespace().nth(19))
-        .and_then(|field| field.parse().ok());
-    start.ok_or(Failure::new(Stage::Request, rustix::io::Errno::PROTO))
 }

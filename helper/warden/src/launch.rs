@@ -11,26 +11,29 @@ use std::{
 
 use lonewire_core::launch::{self, Launch, Stage};
 use nix::{
-    sys::signal::{SigSet, SigmaskHow, Signal},
+    sys::signal::{SigSet, Signal},
     unistd::Pid,
 };
 use rustix::{
     event::{PollFd, PollFlags},
     io::Errno,
-    net::{RecvFlags, SendFlags},
-    pipe::PipeFlags,
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt, sockopt::Timeout,
+    },
 };
 
 use crate::{
     connection::Connection,
-    descendants,
     failure::{At as _, Failure},
-    identity::{self, Limits},
-    keeper, mounts, namespace, raw, stdio,
+    identity::{self, Caller},
+    keeper, mounts, namespace, proc, raw, stdio,
 };
 
 /// On the status pipe: all is done but execve. No encoded failure begins so.
 const RUNS: u8 = 0xff;
+
+/// How long a program may take to run: its folders may lie on a file system that does not answer. As long as the helper waits.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a program waits to be put into its scope.
 const HOLD: Duration = Duration::from_secs(5);
@@ -46,18 +49,17 @@ struct Files {
 
 /// Launches, and keeps. Returns when the app has ended, or after telling why it did not start.
 pub fn launch(
-    connection: Connection,
+    mut connection: Connection,
     request: Launch,
     descriptors: Vec<OwnedFd>,
 ) -> Result<(), Failure> {
     match start(&request, descriptors) {
-        Ok((app, mut kept)) => {
-            kept.connection = Some(connection);
+        Ok((app, kept)) => {
             // Its arguments are not needed any more, and a keeper may live long.
             drop(request);
-            keeper::keep(app, kept)
+            keeper::keep(app, connection, kept)
         }
-        Err(failure) => crate::refuse(&connection, failure),
+        Err(failure) => crate::refuse(&mut connection, failure),
     }
 }
 
@@ -65,13 +67,9 @@ pub fn launch(
 fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Kept), Failure> {
     let files = sort(request, descriptors)?;
     files.streams.iter().try_for_each(stdio::check_stream)?;
-    files
-        .hold
-        .iter()
-        .chain(&files.tie)
-        .try_for_each(stdio::check_pair)?;
-    let limits = Limits::of_caller(request.caller_pid, request.user.uid)?;
-    let program = Program::of(request)?;
+    files.hold.iter().chain(&files.tie).try_for_each(stdio::check_pair)?;
+    let caller = Caller::of(request.caller_pid, request.user.uid)?;
+    let program = program(request)?;
 
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).at(Stage::Request)?;
     // The session's leader is the keeper: an app that led its own would be an orphaned process group, which Ctrl-Z does not stop.
@@ -85,47 +83,40 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
     }
     // Before there is a child, so that none of its signals is lost.
     let signals = keeper::signals().at(Stage::Request)?;
-    let (report, status) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).at(Stage::Request)?;
+    let flags = SocketFlags::CLOEXEC;
+    let (report, status) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .at(Stage::Request)?;
+    sockopt::set_socket_timeout(&report, Timeout::Recv, Some(PATIENCE)).at(Stage::Request)?;
     let Some(app) = raw::fork().at(Stage::Request)? else {
-        let failure = child(request, &files, &limits, &program, &status);
+        let Err(failure) = become_app(request, &files, &caller, &program, &status);
         let text = launch::encode(&(failure.stage, failure.errno)).unwrap_or_default();
         let _ = File::from(status).write_all(&text);
         raw::exit(125)
     };
-    drop(status);
-    let Files {
-        streams,
-        exit_record,
-        socket,
-        hold,
-        tie,
-    } = files;
-    drop((streams, hold));
+    drop((status, files.streams, files.hold));
     let dropped = identity::keep_only_keeping();
 
     let mut text = Vec::new();
-    let read = File::from(report).read_to_end(&mut text).at(Stage::Request);
-    let started = match text.as_slice() {
+    let read = File::from(report).read_to_end(&mut text).at(Stage::Exec);
+    let started = dropped.and(read).and_then(|_| match text.as_slice() {
         // Closed by execve.
-        [RUNS] => dropped.and(read).and_then(|_| compare(app)),
-        [RUNS, failed @ ..] | failed => match launch::decode(failed) {
-            Ok((stage, errno)) => Err(Failure { stage, errno }),
+        [RUNS] => compare(app),
+        [RUNS, failed @ ..] | failed => Err(match launch::decode(failed) {
+            Ok((stage, errno)) => Failure { stage, errno },
             // It was killed on the way.
-            Err(_) => Err(Failure::new(Stage::Exec, Errno::SRCH)),
-        },
-    };
+            Err(_) => Failure::new(Stage::Exec, Errno::SRCH),
+        }),
+    });
     if let Err(failure) = started {
-        if let Some(process) = descendants::open(app) {
-            let _ = rustix::process::pidfd_send_signal(&process, rustix::process::Signal::KILL);
-        }
+        proc::signal_all(rustix::process::Signal::KILL);
         let _ = nix::sys::wait::waitpid(app, None);
         return Err(failure);
     }
     let kept = keeper::Kept {
-        connection: None,
-        socket,
-        tie,
-        exit_record,
+        socket: files.socket,
+        tie: files.tie,
+        exit_record: files.exit_record,
         signals,
     };
     Ok((app, kept))
@@ -133,10 +124,7 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
 
 fn sort(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<Files, Failure> {
     let mut rest = descriptors.into_iter();
-    let mut next = || {
-        rest.next()
-            .ok_or(Failure::new(Stage::Descriptors, Errno::BADF))
-    };
+    let mut next = || rest.next().ok_or(Failure::new(Stage::Descriptors, Errno::BADF));
     let files = Files {
         streams: [next()?, next()?, next()?],
         exit_record: next()?,
@@ -153,7 +141,7 @@ fn sort(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<Files, Failure> {
 /// That the running program is not in the host's network, where this keeper is. One that made a namespace of its own is further in, and one that has ended
 /// already looked at itself before.
 fn compare(app: Pid) -> Result<(), Failure> {
-    match descendants::namespace_of(app) {
+    match proc::namespace_of(app) {
         Some(found) if found == namespace::own_inode()? => {
             Err(Failure::new(Stage::Verify, Errno::XDEV))
         }
@@ -161,67 +149,40 @@ fn compare(app: Pid) -> Result<(), Failure> {
     }
 }
 
-/// What execve gets.
-struct Program {
-    path: CString,
-    argv: Vec<CString>,
-    environment: Vec<CString>,
-}
+/// What execve gets: path, arguments, environment.
+type Program = (CString, Vec<CString>, Vec<CString>);
 
-impl Program {
-    fn of(request: &Launch) -> Result<Self, Failure> {
-        let invalid = Failure::new(Stage::Exec, Errno::INVAL);
-        let text = |bytes: &Vec<u8>| CString::new(bytes.clone()).map_err(|_| invalid);
-        let all = |list: &[Vec<u8>]| list.iter().map(text).collect::<Result<Vec<_>, _>>();
-        if !request.program.starts_with(b"/") || request.argv.is_empty() {
-            return Err(invalid);
-        }
-        Ok(Self {
-            path: text(&request.program)?,
-            argv: all(&request.argv)?,
-            environment: all(&request.environment)?,
-        })
+fn program(request: &Launch) -> Result<Program, Failure> {
+    let invalid = Failure::new(Stage::Exec, Errno::INVAL);
+    let text = |bytes: &Vec<u8>| CString::new(bytes.clone()).map_err(|_| invalid);
+    let all = |list: &[Vec<u8>]| list.iter().map(text).collect::<Result<_, _>>();
+    if !request.program.starts_with(b"/") || request.argv.is_empty() {
+        return Err(invalid);
     }
+    Ok((text(&request.program)?, all(&request.argv)?, all(&request.environment)?))
 }
 
 /// The child's road to the program; it comes back only with what went wrong.
-fn child(
-    request: &Launch,
-    files: &Files,
-    limits: &Limits,
-    program: &Program,
-    status: &OwnedFd,
-) -> Failure {
-    match become_app(request, files, limits, program, status) {
-        Ok(never) => match never {},
-        Err(failure) => failure,
-    }
-}
-
 fn become_app(
     request: &Launch,
     files: &Files,
-    limits: &Limits,
-    program: &Program,
+    caller: &Caller,
+    (path, argv, environment): &Program,
     status: &OwnedFd,
 ) -> Result<std::convert::Infallible, Failure> {
     let terminal = request.pty.then_some(&files.streams[0]);
     own_group(terminal)?;
     raw::default_signals();
 
-    let namespace = namespace::open(&request.namespace)?;
-    namespace::enter(&namespace)?;
-    if namespace::own_inode()? != request.namespace_inode {
+    if namespace::enter(&namespace::open(&request.namespace)?)? != request.namespace_inode {
         return Err(Failure::new(Stage::Verify, Errno::STALE));
     }
-    drop(namespace);
     mounts::make(request)?;
     if namespace::own_inode()? != request.namespace_inode {
         return Err(Failure::new(Stage::Verify, Errno::XDEV));
     }
 
-    identity::leave_roots_session()?;
-    limits.apply()?;
+    caller.take_over()?;
     identity::become_user(&request.user)?;
     identity::settle(request)?;
     if let Some(hold) = &files.hold {
@@ -236,7 +197,7 @@ fn become_app(
     raw::close_from_at_exec(3).at(Stage::Descriptors)?;
     SigSet::empty().thread_set_mask().at(Stage::Exec)?;
     rustix::io::write(status, &[RUNS]).at(Stage::Exec)?;
-    nix::unistd::execve(&program.path, &program.argv, &program.environment).at(Stage::Exec)
+    nix::unistd::execve(path, argv, environment).at(Stage::Exec)
 }
 
 /// A process group of its own, in front of its terminal where it has one; without one, a session of its own.
@@ -247,24 +208,15 @@ fn own_group(terminal: Option<&OwnedFd>) -> Result<(), Failure> {
     let me = nix::unistd::getpid();
     nix::unistd::setpgid(me, me).at(Stage::Terminal)?;
     // A group in the background that comes to the front is stopped by SIGTTOU otherwise.
-    let mut block = SigSet::empty();
-    block.add(Signal::SIGTTOU);
-    block
-        .thread_swap_mask(SigmaskHow::SIG_BLOCK)
-        .at(Stage::Terminal)?;
+    SigSet::from(Signal::SIGTTOU).thread_block().at(Stage::Terminal)?;
     nix::unistd::tcsetpgrp(terminal, me).at(Stage::Terminal)
 }
 
 /// Tells who holds it its number, and waits until it is let go; a holder that takes too long has lost.
 fn wait_for_release(hold: &OwnedFd) {
     let text = format!("held {}", nix::unistd::getpid());
-    if rustix::net::send(
-        hold,
-        text.as_bytes(),
-        SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-    )
-    .is_err()
-    {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    if rustix::net::send(hold, text.as_bytes(), flags).is_err() {
         return;
     }
     let until = Instant::now() + HOLD;

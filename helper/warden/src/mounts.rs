@@ -2,14 +2,12 @@
 //! or the host's links be seen. Whole folders are replaced, never single files: a mount on a file vanishes when the host renames that file.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
-    io::Write as _,
+    ffi::OsStr,
+    fs::File,
+    io::{ErrorKind, Write as _},
     os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::{
-            ffi::OsStrExt as _,
-            fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink},
-        },
+        fd::{AsFd, OwnedFd},
+        unix::{ffi::OsStrExt as _, fs::symlink},
     },
     path::{Path, PathBuf},
 };
@@ -68,36 +66,111 @@ const RUN: &[(&str, As)] = &[
 /// What must not be there in the end: by these libc asks a service of the host.
 const FORBIDDEN: &[&str] = &["nscd", "systemd/resolve", "avahi-daemon"];
 
+/// Where things are put together before they have their place: a folder of every host, and the last to be replaced.
+const STAGE: &str = "/sys";
+
 /// Puts this process into a mount namespace of its own, made up for the launch. It is in the tunnel's network namespace already: the new `/sys` shows that one.
 pub fn make(request: &Launch) -> Result<(), Failure> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).at(Stage::Mounts)?;
     // Drives plugged in later still appear; nothing goes back to the host.
-    mount_change(
-        "/",
-        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-    )
-    .at(Stage::Mounts)?;
-    replace_sys()?;
-    let kept = keep_of_run(request)?;
+    let propagation = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    mount_change("/", propagation).at(Stage::Mounts)?;
+    // All that is made from here on lies on the new mounts, for the user to read.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    replace_run(request)?;
     replace_etc()?;
-    replace_run(kept)?;
+    replace_sys()?;
     verify(request)
+}
+
+/// A fresh `/run` with what a program gets of the host's.
+fn replace_run(request: &Launch) -> Result<(), Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let old = rustix::fs::open("/run", flags, Mode::empty()).at(Stage::Mounts)?;
+    let new = small_tmpfs("16m")?;
+    attach(&new, STAGE)?;
+    let own = format!("user/{}", request.user.uid);
+    for (path, how) in std::iter::once((own.as_str(), As::Is)).chain(RUN.iter().copied()) {
+        if let Some(source) = open_below(&old, path)? {
+            bring(&source, &Path::new(STAGE).join(path), how)?;
+        }
+    }
+    let dns = format!("{}/{}", below_run(DNS_DIR), request.namespace);
+    let dns = open_below(&old, &dns)?.ok_or(Failure::new(Stage::Etc, Errno::NOENT))?;
+    bring(&dns, &Path::new(STAGE).join(below_run(DNS_INSIDE)), As::ReadOnly)?;
+    // sd_booted(3) looks whether it is there.
+    std::fs::create_dir_all(Path::new(STAGE).join("systemd/system")).at(Stage::Mounts)?;
+    detach("/run")?;
+    attach(&new, "/run")?;
+    if std::fs::symlink_metadata("/var/run").is_ok_and(|found| found.is_dir()) {
+        mount_bind_recursive("/run", "/var/run").at(Stage::Mounts)?;
+    }
+    Ok(())
+}
+
+fn below_run(path: &str) -> &str {
+    path.trim_start_matches("/run/")
+}
+
+/// Opens what a path below a folder names, not following a link at its end nor one of proc's; `None` where nothing is.
+fn open_below(folder: &OwnedFd, path: &str) -> Result<Option<OwnedFd>, Failure> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve) {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP) => Ok(None),
+        Err(errno) => Err(Failure::new(Stage::Mounts, errno)),
+    }
+}
+
+/// Brings a part of the host's `/run`, with the mounts below it; a link is made again.
+fn bring(source: &OwnedFd, to: &Path, how: As) -> Result<(), Failure> {
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent).at(Stage::Mounts)?;
+    }
+    let stat = rustix::fs::fstat(source).at(Stage::Mounts)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Symlink => {
+            let target = rustix::fs::readlinkat(source, "", Vec::new()).at(Stage::Mounts)?;
+            return symlink(OsStr::from_bytes(target.as_bytes()), to).at(Stage::Mounts);
+        }
+        FileType::Directory => std::fs::create_dir_all(to).at(Stage::Mounts)?,
+        _ => drop(File::create_new(to).at(Stage::Mounts)?),
+    }
+    attach(&copy(source, "")?, to)?;
+    if how == As::ReadOnly { read_only(to) } else { Ok(()) }
+}
+
+/// An overlay on `/etc` whose resolver files are the tunnel's. Its upper layer lies on a tmpfs that is gone from sight afterwards.
+fn replace_etc() -> Result<(), Failure> {
+    attach(&small_tmpfs("1m")?, STAGE)?;
+    // The mode of the upper folder is that of /etc.
+    for name in ["upper", "work"] {
+        std::fs::create_dir(Path::new(STAGE).join(name)).at(Stage::Etc)?;
+    }
+    let upper = Path::new(STAGE).join("upper");
+    for name in ["resolv.conf", "hosts"] {
+        symlink(format!("{DNS_INSIDE}/{name}"), upper.join(name)).at(Stage::Etc)?;
+    }
+    let there = match std::fs::read("/etc/nsswitch.conf") {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        read => read.at(Stage::Etc)?,
+    };
+    let switch = nsswitch(&String::from_utf8_lossy(&there));
+    let mut file = File::create_new(upper.join("nsswitch.conf")).at(Stage::Etc)?;
+    file.write_all(switch.as_bytes()).at(Stage::Etc)?;
+    let options = format!("lowerdir=/etc,upperdir={STAGE}/upper,workdir={STAGE}/work");
+    let options = std::ffi::CString::new(options).at(Stage::Etc)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("lonewire", "/etc", "overlay", flags, Some(options.as_c_str())).at(Stage::Etc)?;
+    detach(STAGE)?;
+    read_only(Path::new("/etc"))
 }
 
 /// A `/sys` that shows this network namespace, with the mounts that were below the old one.
 fn replace_sys() -> Result<(), Failure> {
-    let mut below = Vec::new();
-    for path in mounts_below("/sys")? {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_RECURSIVE;
-        match open_tree(CWD, &path, flags) {
-            Ok(tree) => below.push((path, tree)),
-            // Another mount hides it.
-            Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Failure::new(Stage::Mounts, errno)),
-        }
-    }
+    let below = mounts_below("/sys")?.into_iter().map(|path| (copy(CWD, &path), path));
+    let below: Vec<_> = below.collect();
     let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
@@ -105,9 +178,9 @@ fn replace_sys() -> Result<(), Failure> {
     let sys = new_filesystem("sysfs", &[], flags)?;
     detach("/sys")?;
     attach(&sys, "/sys")?;
-    for (path, tree) in below {
-        match attach(&tree, &path) {
-            // A folder that this namespace's sysfs does not have.
+    for (tree, path) in below {
+        match tree.and_then(|tree| attach(&tree, &path)) {
+            // It was hidden by another mount, or this namespace's sysfs has no such folder.
             Err(failure) if failure.errno == libc::ENOENT => {}
             done => done?,
         }
@@ -124,198 +197,13 @@ fn mounts_below(folder: &str) -> Result<Vec<PathBuf>, Failure> {
         let Some(point) = line.split(|byte| *byte == b' ').nth(4) else {
             continue;
         };
-        let point = Path::new(std::ffi::OsStr::from_bytes(point));
+        let point = Path::new(OsStr::from_bytes(point));
         let inner = point != Path::new(folder) && point.starts_with(folder);
         if inner && !found.iter().any(|outer| point.starts_with(outer)) {
             found.push(point.to_owned());
         }
     }
     Ok(found)
-}
-
-/// A part of the host's `/run`.
-enum Kept {
-    /// Its path below `/run`, a mount of it, whether it is a folder, and how it comes back.
-    Mount(PathBuf, OwnedFd, bool, As),
-    Link(PathBuf, PathBuf),
-}
-
-/// Holds on to what a program gets of `/run`, before it is replaced.
-fn keep_of_run(request: &Launch) -> Result<Vec<Kept>, Failure> {
-    let run = rustix::fs::open(
-        "/run",
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .at(Stage::Mounts)?;
-    let mut kept = Vec::new();
-    let own = format!("user/{}", request.user.uid);
-    let wanted = std::iter::once((own.as_str(), As::Is)).chain(RUN.iter().copied());
-    for (path, how) in wanted {
-        let Some(source) = open_below(&run, path)? else {
-            continue;
-        };
-        let stat = rustix::fs::fstat(&source).at(Stage::Mounts)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Symlink => {
-                let target = rustix::fs::readlinkat(&source, "", Vec::new()).at(Stage::Mounts)?;
-                let target = PathBuf::from(std::ffi::OsStr::from_bytes(target.as_bytes()));
-                kept.push(Kept::Link(path.into(), target));
-            }
-            kind => kept.push(Kept::Mount(path.into(), tree(&source)?, kind.is_dir(), how)),
-        }
-    }
-    let dns = Path::new(DNS_DIR).join(request.namespace.as_str());
-    let dns = rustix::fs::open(
-        &dns,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .at(Stage::Etc)?;
-    let inside = Path::new(DNS_INSIDE)
-        .strip_prefix("/run")
-        .unwrap_or(Path::new("lonewire/dns"));
-    kept.push(Kept::Mount(inside.into(), tree(&dns)?, true, As::ReadOnly));
-    Ok(kept)
-}
-
-/// Opens what a path below a folder names, not following a link at its end nor one of proc's; `None` where nothing is.
-fn open_below(folder: &OwnedFd, path: &str) -> Result<Option<OwnedFd>, Failure> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    match rustix::fs::openat2(folder, path, flags, Mode::empty(), resolve) {
-        Ok(found) => Ok(Some(found)),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP) => Ok(None),
-        Err(errno) => Err(Failure::new(Stage::Mounts, errno)),
-    }
-}
-
-/// A copy of the mount at an open file or folder, with those below it.
-fn tree(source: &OwnedFd) -> Result<OwnedFd, Failure> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH
-        | OpenTreeFlags::AT_RECURSIVE;
-    open_tree(source, "", flags).at(Stage::Mounts)
-}
-
-/// An overlay on `/etc` whose resolver files are the tunnel's. Its upper layer lives on a tmpfs that is gone from sight afterwards.
-fn replace_etc() -> Result<(), Failure> {
-    let upper = new_filesystem(
-        "tmpfs",
-        &[("mode", "0700"), ("size", "1m")],
-        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
-    )?;
-    // It needs a name while the overlay is made; `/run` is about to be replaced anyway.
-    attach(&upper, "/run")?;
-    let made = make_upper().and_then(|()| {
-        let options = c"lowerdir=/etc,upperdir=/run/upper,workdir=/run/work";
-        mount(
-            "lonewire",
-            "/etc",
-            "overlay",
-            MountFlags::NOSUID | MountFlags::NODEV,
-            Some(options),
-        )
-        .at(Stage::Etc)
-    });
-    detach("/run")?;
-    made?;
-    let read_only = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-    mount_remount("/etc", read_only, "").at(Stage::Etc)
-}
-
-fn make_upper() -> Result<(), Failure> {
-    // The mode of the upper folder is that of /etc.
-    make_folder(Path::new("/run/upper"), 0o755)?;
-    make_folder(Path::new("/run/work"), 0o700)?;
-    for name in ["resolv.conf", "hosts"] {
-        symlink(format!("{DNS_INSIDE}/{name}"), format!("/run/upper/{name}")).at(Stage::Etc)?;
-    }
-    let there = match std::fs::read("/etc/nsswitch.conf") {
-        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error).at(Stage::Etc),
-    };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open("/run/upper/nsswitch.conf")
-        .at(Stage::Etc)?;
-    file.write_all(nsswitch(&there).as_bytes()).at(Stage::Etc)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-        .at(Stage::Etc)
-}
-
-/// A fresh `/run` with what was kept.
-fn replace_run(kept: Vec<Kept>) -> Result<(), Failure> {
-    let run = new_filesystem(
-        "tmpfs",
-        &[("mode", "0755"), ("size", "16m")],
-        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
-    )?;
-    detach("/run")?;
-    attach(&run, "/run")?;
-    // sd_booted(3) looks whether it is there.
-    make_folder(Path::new("/run/systemd/system"), 0o755)?;
-    for part in kept {
-        match part {
-            Kept::Link(path, target) => {
-                symlink(target, parent_made(&path)?).at(Stage::Mounts)?;
-            }
-            Kept::Mount(path, tree, is_folder, how) => {
-                let to = parent_made(&path)?;
-                if is_folder {
-                    make_folder(&to, 0o755)?;
-                } else {
-                    OpenOptions::new()
-                        .write(true)
-                        .create_new(true)
-                        .mode(0o600)
-                        .open(&to)
-                        .at(Stage::Mounts)?;
-                }
-                attach(&tree, &to)?;
-                if how == As::ReadOnly {
-                    let flags = MountFlags::BIND
-                        | MountFlags::RDONLY
-                        | MountFlags::NOSUID
-                        | MountFlags::NODEV;
-                    mount_remount(&to, flags, "").at(Stage::Mounts)?;
-                }
-            }
-        }
-    }
-    let var_run = std::fs::symlink_metadata("/var/run");
-    if var_run.is_ok_and(|found| found.is_dir()) {
-        mount_bind_recursive("/run", "/var/run").at(Stage::Mounts)?;
-    }
-    Ok(())
-}
-
-/// The full path of a part of `/run`, its parent folder made.
-fn parent_made(path: &Path) -> Result<PathBuf, Failure> {
-    let full = Path::new("/run").join(path);
-    if let Some(parent) = full.parent() {
-        make_folder(parent, 0o755)?;
-    }
-    Ok(full)
-}
-
-/// Makes a folder and those above it, whatever the umask; one that is there stays.
-fn make_folder(path: &Path, mode: u32) -> Result<(), Failure> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        make_folder(parent, 0o755)?;
-    }
-    DirBuilder::new()
-        .mode(mode)
-        .create(path)
-        .at(Stage::Mounts)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).at(Stage::Mounts)
 }
 
 /// Looks at the result as the program will.
@@ -331,33 +219,26 @@ fn verify(request: &Launch) -> Result<(), Failure> {
     if nsswitch(&switch) != switch {
         return broken(Errno::STALE);
     }
-    for run in ["/run", "/var/run"] {
-        for name in FORBIDDEN {
-            match std::fs::symlink_metadata(format!("{run}/{name}")) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).at(Stage::Verify),
-                Ok(_) => return broken(Errno::EXIST),
+    for name in FORBIDDEN {
+        for path in [format!("/run/{name}"), format!("/var/run/{name}")] {
+            if rustix::fs::lstat(path).err() != Some(Errno::NOENT) {
+                return broken(Errno::EXIST);
             }
         }
     }
-    let mut links = (false, false);
+    let mut links = Vec::new();
     for entry in std::fs::read_dir("/sys/class/net").at(Stage::Verify)? {
-        match entry.at(Stage::Verify)?.file_name().to_str() {
-            Some("lo") => links.0 = true,
-            Some(name) if name == request.link.as_str() => links.1 = true,
-            Some(name) if is_fallback(name) => {}
-            _ => return broken(Errno::EXIST),
-        }
+        links.push(entry.at(Stage::Verify)?.file_name().to_string_lossy().into_owned());
     }
-    if links == (true, true) {
-        Ok(())
-    } else {
-        broken(Errno::NODEV)
-    }
+    links.retain(|link| !is_fallback(link));
+    links.sort_unstable();
+    let mut wanted = ["lo", request.link.as_str()];
+    wanted.sort_unstable();
+    if links == wanted { Ok(()) } else { broken(Errno::NODEV) }
 }
 
 /// A new file system that is mounted nowhere yet.
-fn new_filesystem(
+pub fn new_filesystem(
     kind: &str,
     options: &[(&str, &str)],
     flags: MountAttrFlags,
@@ -370,21 +251,34 @@ fn new_filesystem(
     fsmount(made.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags).at(Stage::Mounts)
 }
 
-fn attach(tree: &OwnedFd, path: impl AsRef<Path>) -> Result<(), Failure> {
-    move_mount(
-        tree,
-        "",
-        CWD,
-        path.as_ref(),
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-    )
-    .at(Stage::Mounts)
+fn small_tmpfs(size: &str) -> Result<OwnedFd, Failure> {
+    let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    new_filesystem("tmpfs", &[("mode", "0755"), ("size", size)], flags)
+}
+
+/// A copy of a mount with those below it, in no place yet: at a path below a folder, or at an open file where the path is empty.
+pub fn copy(from: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd, Failure> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    open_tree(from, path.as_ref(), flags).at(Stage::Mounts)
+}
+
+pub fn attach(tree: &OwnedFd, path: impl AsRef<Path>) -> Result<(), Failure> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(tree, "", CWD, path.as_ref(), flags).at(Stage::Mounts)
+}
+
+fn read_only(path: &Path) -> Result<(), Failure> {
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    mount_remount(path, flags, "").at(Stage::Mounts)
 }
 
 /// Takes a mount and those below it away; a folder that is no mount point is no error.
 fn detach(path: &str) -> Result<(), Failure> {
     match unmount(path, UnmountFlags::DETACH) {
-        Ok(()) | Err(Errno::INVAL) => Ok(()),
-        Err(errno) => Err(Failure::new(Stage::Mounts, errno)),
+        Err(Errno::INVAL) => Ok(()),
+        done => done.at(Stage::Mounts),
     }
 }

@@ -53,18 +53,12 @@ pub fn exit(code: i32) -> ! {
 pub fn default_signals() {
     // `struct sigaction` of the kernel, in no architecture longer: all zero is SIG_DFL, no flag, no mask.
     let default = [0u64; 4];
-    let mask_size: libc::size_t = 8;
+    let (old, mask_size) = (std::ptr::null_mut::<u64>(), 8_usize);
     for number in 1..=libc::SIGRTMAX() {
         // SAFETY: `default` lives over the call and is only read, and nothing is written through the null pointer. Numbers that
         // cannot be set are refused, which changes nothing.
         unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                number,
-                default.as_ptr(),
-                std::ptr::null_mut::<u64>(),
-                mask_size,
-            )
+            libc::syscall(libc::SYS_rt_sigaction, number, &raw const default, old, mask_size)
         };
     }
 }
@@ -77,42 +71,29 @@ pub fn ignore_children() {
 
 /// A session keyring of its own (keyctl(2) KEYCTL_JOIN_SESSION_KEYRING); a kernel without keyrings has none to leave.
 pub fn new_session_keyring() -> io::Result<()> {
+    let (join, no_name) = (libc::KEYCTL_JOIN_SESSION_KEYRING, 0_usize);
     // SAFETY: the name is null, as documented; no other argument is read.
-    let joined = unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            libc::KEYCTL_JOIN_SESSION_KEYRING,
-            std::ptr::null::<libc::c_char>(),
-        )
-    };
-    match check(i32::from(joined >= 0) - 1) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
-        done => done,
-    }
+    where_known(check(unsafe { libc::syscall(libc::SYS_keyctl, join, no_name) }))
 }
 
-/// A resource limit of this process: soft and hard; RLIM_INFINITY is `u64::MAX`.
-pub fn limit(resource: u32) -> io::Result<(u64, u64)> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` lives over the call, which writes it.
-    check(unsafe { libc::getrlimit(resource, &raw mut limit) })?;
-    Ok((limit.rlim_cur, limit.rlim_max))
+/// This process's disk priority is that of its niceness (ioprio_set(2), IOPRIO_CLASS_NONE); a kernel without any has none to reset.
+pub fn default_disk_priority() -> io::Result<()> {
+    const WHO_PROCESS: libc::c_int = 1;
+    // SAFETY: three numbers are passed.
+    where_known(check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, 0) }))
 }
 
-/// Sets a resource limit of this process.
-pub fn set_limit(resource: u32, soft: u64, hard: u64) -> io::Result<()> {
-    let limit = libc::rlimit {
-        rlim_cur: soft,
-        rlim_max: hard,
-    };
-    // SAFETY: `limit` lives over the call and is only read.
-    check(unsafe { libc::setrlimit(resource, &raw const limit) })
+/// A resource limit of this process as it was, soft and hard, and sets a new one; RLIM_INFINITY is `u64::MAX`.
+pub fn limit(resource: u32, new: Option<(u64, u64)>) -> io::Result<(u64, u64)> {
+    let of = |(rlim_cur, rlim_max)| libc::rlimit { rlim_cur, rlim_max };
+    let (mut old, new) = (of((0, 0)), new.map(of));
+    let new = new.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: `old` lives over the call, which writes it; `new` is null or lives over the call and is only read.
+    check(unsafe { libc::prlimit(0, resource, new, &raw mut old) })?;
+    Ok((old.rlim_cur, old.rlim_max))
 }
 
-/// The head of `struct ifreq` that TUNSETIFF reads, in the size of the whole.
+/// The head of `struct ifreq` with a name and flags, in the size of the whole.
 #[repr(C)]
 struct InterfaceRequest {
     name: [u8; libc::IFNAMSIZ],
@@ -120,27 +101,39 @@ struct InterfaceRequest {
     rest: [u8; 22],
 }
 
+/// netdevice(7): asks something of the interface `name` by its flags.
+fn interface(fd: &OwnedFd, call: libc::Ioctl, name: &str, flags: libc::c_int) -> io::Result<()> {
+    let (flags, rest) = (flags as libc::c_short, [0; 22]);
+    let mut request = InterfaceRequest { name: [0; libc::IFNAMSIZ], flags, rest };
+    let room = request.name.iter_mut().take(libc::IFNAMSIZ - 1);
+    room.zip(name.bytes()).for_each(|(to, from)| *to = from);
+    // SAFETY: the two calls that are passed here read, and one writes, a `struct ifreq`, of which `request` has layout and size.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), call, &raw mut request) })
+}
+
 /// Attaches a descriptor of `/dev/net/tun` to the TUN `name`, made where it is missing, and has it stay when the descriptor is closed.
 pub fn attach_tun(tun: &OwnedFd, name: &str) -> io::Result<()> {
-    let flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
-    let mut request = InterfaceRequest {
-        name: [0; libc::IFNAMSIZ],
-        flags,
-        rest: [0; 22],
-    };
-    for (to, from) in request
-        .name
-        .iter_mut()
-        .take(libc::IFNAMSIZ - 1)
-        .zip(name.bytes())
-    {
-        *to = from;
-    }
-    // SAFETY: TUNSETIFF reads and writes one `struct ifreq`, of which `request` has layout and size.
-    check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
+    interface(tun, libc::TUNSETIFF, name, libc::IFF_TUN | libc::IFF_NO_PI)?;
     let stay: libc::c_ulong = 1;
     // SAFETY: TUNSETPERSIST takes a number.
     check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETPERSIST, stay) })
+}
+
+/// Sets an interface up, by any socket of its network.
+pub fn raise(socket: &OwnedFd, name: &str) -> io::Result<()> {
+    interface(socket, libc::SIOCSIFFLAGS, name, libc::IFF_UP)
+}
+
+/// Takes a mount that has no place yet, and those below it, out of the groups that its source is in (mount_setattr(2), MS_PRIVATE).
+pub fn make_private(tree: &OwnedFd) -> io::Result<()> {
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+    let private =
+        libc::mount_attr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    let (call, size) = (libc::SYS_mount_setattr, size_of_val(&private));
+    // SAFETY: the path is an empty string, and `private` lives over the call, which reads `size` bytes of it.
+    check(unsafe {
+        libc::syscall(call, tree.as_raw_fd(), c"".as_ptr(), flags, &raw const private, size)
+    })
 }
 
 /// Makes a terminal the controlling one of this session; never takes it from another session.
@@ -150,10 +143,14 @@ pub fn control_terminal(terminal: &OwnedFd) -> io::Result<()> {
     check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, never_steal) })
 }
 
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
+fn check(result: impl Into<i64>) -> io::Result<()> {
+    if result.into() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// What this kernel does not have need not be done.
+fn where_known(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
+        done => done,
     }
 }

@@ -19,28 +19,18 @@ const TERMINALS: [std::ops::RangeInclusive<u32>; 2] = [4..=5, 136..=143];
 
 /// A standard stream is a terminal, a pipe, a file, /dev/null or an AF_UNIX stream socket. Every other socket would keep the host's network with it.
 pub fn check_stream(stream: &OwnedFd) -> Result<(), Failure> {
-    let refused = Err(Failure::new(Stage::Stdio, Errno::NOTSUP));
     // AT_STATX_DONT_SYNC asks no server of a file system.
-    let stat = rustix::fs::statx(
-        stream,
-        "",
-        AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC,
-        StatxFlags::TYPE,
-    )
-    .at(Stage::Stdio)?;
-    match FileType::from_raw_mode(stat.stx_mode.into()) {
-        FileType::Fifo | FileType::RegularFile => Ok(()),
-        FileType::CharacterDevice => {
-            let terminal = TERMINALS
-                .iter()
-                .any(|majors| majors.contains(&stat.stx_rdev_major));
-            let memory =
-                stat.stx_rdev_major == MEMORY && MEMORY_MINORS.contains(&stat.stx_rdev_minor);
-            if terminal || memory { Ok(()) } else { refused }
-        }
-        FileType::Socket if is_unix(stream, SocketType::STREAM) => Ok(()),
-        _ => refused,
-    }
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(stream, "", flags, StatxFlags::TYPE).at(Stage::Stdio)?;
+    let (major, minor) = (stat.stx_rdev_major, stat.stx_rdev_minor);
+    let allowed = match FileType::from_raw_mode(stat.stx_mode.into()) {
+        FileType::Fifo | FileType::RegularFile => true,
+        FileType::CharacterDevice if major == MEMORY => MEMORY_MINORS.contains(&minor),
+        FileType::CharacterDevice => TERMINALS.iter().any(|majors| majors.contains(&major)),
+        FileType::Socket => is_unix(stream, SocketType::STREAM),
+        _ => false,
+    };
+    if allowed { Ok(()) } else { Err(Failure::new(Stage::Stdio, Errno::NOTSUP)) }
 }
 
 /// Reports go to one end of a pair of AF_UNIX sockets that keep messages apart: sending to it never waits.
