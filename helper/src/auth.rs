@@ -239,7 +239,7 @@ impl<O: Ownership> Bouncer<O> {
     /// # Errors
     /// Why not.
     pub async fn pass<A: Action>(&self, call: &Header<'_>) -> Result<Grant<A>, Denied> {
-        Ok(self.judge(call, None).await?.0)
+        Ok(self.decide(call, None).await?.0)
     }
 
     /// For a call that names a tunnel or an app. The id is parsed here, so that a malformed one answers as an unknown one.
@@ -251,8 +251,22 @@ impl<O: Ownership> Bouncer<O> {
         call: &Header<'_>,
         id: &str,
     ) -> Result<(Grant<A>, Id), Denied> {
-        let (grant, id) = self.judge(call, Some(id)).await?;
+        let (grant, id) = self.decide(call, Some(id)).await?;
         Ok((grant, id.ok_or(Denied::NotFound)?))
+    }
+
+    /// What the caller is not told is in the log, for whoever looks for it: a flood of calls must not fill it.
+    async fn decide<A: Action>(
+        &self,
+        call: &Header<'_>,
+        named: Option<&str>,
+    ) -> Result<(Grant<A>, Option<Id>), Denied> {
+        let decided = self.judge(call, named).await;
+        if let Err(why) = &decided {
+            let (sender, member) = (call.sender(), call.member());
+            tracing::debug!(?sender, ?member, %why, "denied");
+        }
+        decided
     }
 
     /// The one road to a grant: row, caller, owner, polkit.

@@ -65,7 +65,7 @@ pub enum Answer {
     /// The person closed the prompt.
     Dismissed,
     Error,
-    /// None, ever.
+    /// None, until the question is cancelled.
     Hang,
     /// The connection is closed.
     Drop,
@@ -82,6 +82,8 @@ struct State {
     script: Script,
     questions: Vec<Question>,
     cancelled: Vec<String>,
+    /// Questions without an answer, by cancellation id.
+    hanging: BTreeMap<String, Message>,
 }
 
 /// Stands for polkitd as long as it lives.
@@ -117,6 +119,7 @@ impl Polkit {
                 script: Box::new(|_| Answer::No),
                 questions: Vec::new(),
                 cancelled: Vec::new(),
+                hanging: BTreeMap::new(),
             })),
             serving: None,
             watcher,
@@ -227,6 +230,10 @@ async fn serve(connection: Connection, mut stream: MessageStream, state: &Mutex<
                 let answer = {
                     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                     let answer = (state.script)(&question);
+                    if answer == Answer::Hang {
+                        let id = question.cancellation.clone();
+                        state.hanging.insert(id, message.clone());
+                    }
                     state.questions.push(question);
                     answer
                 };
@@ -237,9 +244,18 @@ async fn serve(connection: Connection, mut stream: MessageStream, state: &Mutex<
                 say(&connection, &header, answer).await
             }
             Some("CancelCheckAuthorization") => {
+                let mut question = None;
                 if let Ok(id) = message.body().deserialize::<String>() {
                     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                    question = state.hanging.remove(&id);
                     state.cancelled.push(id);
+                }
+                // As the real one does.
+                if let Some(question) = question {
+                    let name = "org.freedesktop.PolicyKit1.Error.Cancelled";
+                    let _ = connection
+                        .reply_error(&question.header(), name, &"cancelled")
+                        .await;
                 }
                 connection.reply(&header, &()).await
             }

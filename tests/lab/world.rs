@@ -637,7 +637,7 @@ impl Drop for World {
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where a service's log is in the world.
-pub(crate) fn log_file(name: &str) -> String {
+pub fn log_file(name: &str) -> String {
     format!("{LAB}/{name}.log")
 }
 

@@ -43,8 +43,10 @@ impl Default for Deadlines {
 
 /// Questions to polkit without a prompt that one user may have open at a time.
 const CHECKS: u32 = 256;
-/// Questions without a prompt that are open at the same time, whoever asks. The bus lets a connection wait for 128 answers
-/// (`max_replies_per_connection`); credentials take some of them, prompts and what goes with them the rest.
+/// Of them, those that polkit is thinking about at the same time: one user's wait for each other, not for another user's.
+const TURNS: usize = 8;
+/// The same of all users. The bus lets a connection wait for 128 answers (`max_replies_per_connection`); credentials take some of
+/// them, prompts and what goes with them the rest.
 const QUESTIONS: usize = 40;
 /// polkit usually answers in 4 ms: only for one that takes longer it is watched whether the caller stays.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -56,7 +58,7 @@ pub(super) struct Polkit {
     authority: AuthorityProxy<'static>,
     deadlines: Deadlines,
     prompts: u32,
-    open: Arc<Mutex<HashMap<(u32, bool), u32>>>,
+    open: Arc<Mutex<HashMap<Key, Open>>>,
     questions: Semaphore,
     cancellation: AtomicU64,
 }
@@ -134,12 +136,8 @@ impl Polkit {
         prompt: bool,
     ) -> Result<AuthorizationResult, Denied> {
         let limit = if prompt { self.prompts } else { CHECKS };
-        let _slot =
+        let slot =
             Slot::take(&self.open, (caller.uid, prompt), limit).ok_or(Denied::TooMany { limit })?;
-        let _turn = match prompt {
-            true => None,
-            false => self.questions.acquire().await.ok(),
-        };
         // Kind `system-bus-name` with the sender that the bus wrote into the header.
         let subject = Subject::new_for_message_header(call).map_err(|_| Denied::No("no-sender"))?;
         let action = format!("{ACTION_PREFIX}.{action}");
@@ -153,6 +151,18 @@ impl Polkit {
             )
         } else {
             (CheckAuthorizationFlags::empty(), self.deadlines.answer)
+        };
+        // Waiting for a turn is a part of it.
+        let late = tokio::time::sleep(deadline);
+        tokio::pin!(late);
+        let _turn = if prompt {
+            None
+        } else {
+            let turn = async { (slot.turns.acquire().await, self.questions.acquire().await) };
+            tokio::select! {
+                turn = turn => Some(turn),
+                () = &mut late => return Err(Denied::No("polkit-late")),
+            }
         };
         let cancellation = format!(
             "lonewire-{}",
@@ -176,7 +186,7 @@ impl Polkit {
                 }
             },
             () = gone => "caller-left",
-            () = tokio::time::sleep(deadline) => "polkit-late",
+            () = &mut late => "polkit-late",
         };
         // Nobody waits for what becomes of this, and a hanging polkit must not hold it up.
         let authority = self.authority.clone();
@@ -197,38 +207,49 @@ fn kind_of(error: &zbus::Error) -> String {
     }
 }
 
+/// A user, and whether it is about prompts.
+type Key = (u32, bool);
+
+/// Open questions of a kind of one user.
+#[derive(Debug)]
+struct Open {
+    count: u32,
+    turns: Arc<Semaphore>,
+}
+
 /// One open question of a user, counted until it is dropped.
 struct Slot {
-    open: Arc<Mutex<HashMap<(u32, bool), u32>>>,
-    key: (u32, bool),
+    open: Arc<Mutex<HashMap<Key, Open>>>,
+    key: Key,
+    turns: Arc<Semaphore>,
 }
 
 impl Slot {
-    fn take(
-        open: &Arc<Mutex<HashMap<(u32, bool), u32>>>,
-        key: (u32, bool),
-        limit: u32,
-    ) -> Option<Self> {
-        let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(key).or_default();
-        if *count >= limit {
+    fn take(open: &Arc<Mutex<HashMap<Key, Open>>>, key: Key, limit: u32) -> Option<Self> {
+        let mut all = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.entry(key).or_insert_with(|| Open {
+            count: 0,
+            turns: Arc::new(Semaphore::new(TURNS)),
+        });
+        if own.count >= limit {
             return None;
         }
-        *count += 1;
+        own.count += 1;
         Some(Self {
             open: open.clone(),
             key,
+            turns: own.turns.clone(),
         })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.key);
+        let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = all.get_mut(&self.key) {
+            own.count -= 1;
+            if own.count == 0 {
+                all.remove(&self.key);
             }
         }
     }
