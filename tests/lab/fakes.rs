@@ -19,7 +19,7 @@ use crate::server::Log;
 struct Fake {
     name: &'static str,
     socket: &'static str,
-    talk: fn(UnixStream, &mut Vec<u8>) -> Result<()>,
+    talk: fn(&UnixStream, &mut Vec<u8>) -> Result<Vec<u8>>,
 }
 
 /// What their log is called in a world.
@@ -70,14 +70,13 @@ pub fn serve(log: &Path) -> Result<()> {
             for stream in listener.incoming().flatten() {
                 let mut got = Vec::new();
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-                // A client that talks nonsense is logged with what it said.
-                let _ = (fake.talk)(stream, &mut got);
+                // A client that talks nonsense is logged with what it said. Nobody has an answer that is not in the log.
+                let reply = (fake.talk)(&stream, &mut got);
                 // There is no network address to note.
                 let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-                let _ = log.add(
-                    nobody,
-                    &format!("{} {}", fake.name, String::from_utf8_lossy(&got)),
-                );
+                let said = String::from_utf8_lossy(&got);
+                let _ = log.add(nobody, &format!("{} {said}", fake.name));
+                let _ = (&stream).write_all(&reply.unwrap_or_default());
             }
         }));
     }
@@ -89,7 +88,7 @@ pub fn serve(log: &Path) -> Result<()> {
 }
 
 /// glibc's nscd-client.h, version 2: hosts are answered, users and groups are said to be unknown here.
-fn nscd(mut stream: UnixStream, got: &mut Vec<u8>) -> Result<()> {
+fn nscd(mut stream: &UnixStream, got: &mut Vec<u8>) -> Result<Vec<u8>> {
     let mut head = [0; 12];
     stream.read_exact(&mut head)?;
     let word = |at: usize| i32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
@@ -101,7 +100,7 @@ fn nscd(mut stream: UnixStream, got: &mut Vec<u8>) -> Result<()> {
     if kind == GETAI || kind == GETHOSTBYNAME {
         got.extend_from_slice(&key);
     }
-    let reply = match kind {
+    Ok(match kind {
         GETAI => {
             let canon = b"fake\0";
             let mut bytes = words(&[2, 1, 1, 4, i32::try_from(canon.len())?, 0]);
@@ -112,8 +111,7 @@ fn nscd(mut stream: UnixStream, got: &mut Vec<u8>) -> Result<()> {
         }
         // Not served: the client looks the thing up itself.
         _ => words(&[2, -1, 0, 0, 0, 0, 0, 0, 0]),
-    };
-    Ok(stream.write_all(&reply)?)
+    })
 }
 
 fn words(words: &[i32]) -> Vec<u8> {
@@ -121,8 +119,8 @@ fn words(words: &[i32]) -> Vec<u8> {
 }
 
 /// io.systemd.Resolve.ResolveHostname: one JSON object, ended by a zero byte (or, for the probe, by a line's end).
-fn resolve(stream: UnixStream, got: &mut Vec<u8>) -> Result<()> {
-    let mut reader = BufReader::new(&stream);
+fn resolve(stream: &UnixStream, got: &mut Vec<u8>) -> Result<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
     loop {
         let mut byte = [0];
         if reader.read(&mut byte)? == 0 || matches!(byte, [0 | b'\n']) {
@@ -134,13 +132,13 @@ fn resolve(stream: UnixStream, got: &mut Vec<u8>) -> Result<()> {
     let reply = format!(
         "{{\"parameters\":{{\"addresses\":[{{\"ifindex\":1,\"family\":2,\"address\":[{a},{b},{c},{d}]}}],\"name\":\"fake\",\"flags\":1}}}}\n\0"
     );
-    Ok((&stream).write_all(reply.as_bytes())?)
+    Ok(reply.into_bytes())
 }
 
 /// avahi's simple protocol: `RESOLVE-HOSTNAME-IPV4 NAME`.
-fn avahi(stream: UnixStream, got: &mut Vec<u8>) -> Result<()> {
+fn avahi(stream: &UnixStream, got: &mut Vec<u8>) -> Result<Vec<u8>> {
     let mut line = String::new();
-    BufReader::new(&stream).read_line(&mut line)?;
+    BufReader::new(stream).read_line(&mut line)?;
     got.extend_from_slice(line.trim().as_bytes());
-    Ok((&stream).write_all(format!("+ 2 0 fake {AVAHI_SAYS}\n").as_bytes())?)
+    Ok(format!("+ 2 0 fake {AVAHI_SAYS}\n").into_bytes())
 }

@@ -61,16 +61,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut first = true;
-        for (kind, (frames, _)) in &self.kinds {
-            write!(out, "{}{frames} {kind}", if first { "" } else { ", " })?;
-            first = false;
-        }
-        if first {
-            write!(out, "no frame")
-        } else {
-            Ok(())
-        }
+        let mut kinds: Vec<_> = self.kinds.iter().collect();
+        kinds.sort_by_key(|(_, (frames, _))| std::cmp::Reverse(frames));
+        let kinds: Vec<_> = kinds
+            .iter()
+            .map(|(kind, (frames, _))| format!("{frames} {kind}"))
+            .collect();
+        out.write_str(if kinds.is_empty() { "no frame" } else { "" })?;
+        out.write_str(&kinds.join(", "))
     }
 }
 
@@ -122,7 +120,7 @@ impl Oracle {
                 kind,
                 body,
             } if self.refuses_wireguard(source, destination, kind, body) => {
-                Ok("refusal of WireGuard")
+                Ok("refusals of WireGuard")
             }
             Payload::Icmp {
                 source,

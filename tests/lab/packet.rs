@@ -1,12 +1,15 @@
-//! The packet socket of a capture: the two calls that no safe wrapper has. Nothing else of the tests needs `unsafe`.
-#![expect(unsafe_code, reason = "bind(2) and PACKET_STATISTICS of packet(7)")]
+//! The packet socket of a capture, and a TUN: the three calls that no safe wrapper has. Nothing else of the tests needs `unsafe`.
+#![expect(
+    unsafe_code,
+    reason = "bind(2) and PACKET_STATISTICS of packet(7), TUNSETIFF"
+)]
 
 use std::{
-    io, mem,
+    fs, io, mem,
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt,
 };
@@ -71,4 +74,28 @@ pub fn dropped(packet: &OwnedFd) -> Result<u32> {
         return Err(io::Error::last_os_error()).context("PACKET_STATISTICS");
     }
     Ok(stats.tp_drops)
+}
+
+/// A fresh TUN of this network, without headers before its packets; it goes with the descriptor.
+///
+/// # Errors
+/// No `/dev/net/tun`, no CAP_NET_ADMIN, or the name is taken.
+pub fn open_tun(name: &str) -> Result<OwnedFd> {
+    let tun = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")?;
+    // SAFETY: all zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    ensure!(name.len() < libc::IFNAMSIZ, "{name} is too long");
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: TUNSETIFF reads and writes one ifreq.
+    let done = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    if done < 0 {
+        return Err(io::Error::last_os_error()).context("TUNSETIFF");
+    }
+    Ok(tun.into())
 }

@@ -101,8 +101,10 @@ fn links() -> Result<Value> {
 
 /// By glibc in a fresh process, which remembers nothing of earlier look-ups.
 fn lookup(name: &str) -> Result<Value> {
+    let options = format!("timeout:{} attempts:1", PATIENCE.as_secs());
     let out = Command::new("getent")
         .args(["ahosts", name])
+        .env("RES_OPTIONS", options)
         .stdin(Stdio::null())
         .output()?;
     ensure!(out.status.success(), "not found");
@@ -204,8 +206,18 @@ impl Probe {
             person.shell
         );
         let outside = format!("exec {ROLES} role probe");
+        // Whatever started this process, a login ignores no signal.
         let login = |line: &str| {
-            let command = world.command("host", None, &["su", "-l", person.name, "-c", line])?;
+            let line = [
+                "env",
+                "--default-signal",
+                "su",
+                "-l",
+                person.name,
+                "-c",
+                line,
+            ];
+            let command = world.command("host", None, &line)?;
             Self::piped(command)
         };
         Ok([login(&inside)?, login(&outside)?])
@@ -241,6 +253,21 @@ impl Probe {
     /// # Errors
     /// What the probe met, as it says; or it has ended.
     pub fn ask(&mut self, line: &str) -> Result<Value> {
+        self.answer(line)?.map_err(anyhow::Error::msg)
+    }
+
+    /// Asks for what must fail; how it did. One that has ended was not refused.
+    ///
+    /// # Errors
+    /// It worked, or the probe has ended.
+    pub fn refused(&mut self, line: &str) -> Result<String> {
+        match self.answer(line)? {
+            Ok(value) => bail!("{line}: worked: {value}"),
+            Err(text) => Ok(text),
+        }
+    }
+
+    fn answer(&mut self, line: &str) -> Result<Result<Value, String>> {
         writeln!(self.stdin, "{line}")?;
         let mut answer = String::new();
         self.stdout.read_line(&mut answer)?;
@@ -252,15 +279,9 @@ impl Probe {
             bail!("the probe ended: {}", text.trim());
         }
         let answer: Value = serde_json::from_str(&answer)?;
-        match answer.get("ok") {
+        Ok(match answer.get("ok") {
             Some(value) => Ok(value.clone()),
-            None => bail!(
-                "{}",
-                answer
-                    .get("error")
-                    .and_then(Value::as_str)
-                    .unwrap_or("no answer")
-            ),
-        }
+            None => Err(answer["error"].as_str().unwrap_or("no answer").to_owned()),
+        })
     }
 }

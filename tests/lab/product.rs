@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Person, World,
+    init::ROLES,
     world::{Output, until},
 };
 
@@ -92,15 +93,24 @@ impl World {
         Ok(())
     }
 
+    /// Shows a folder of the host to a program that it is hidden from; `pid` as the world sees it.
+    ///
+    /// # Errors
+    /// It cannot be mounted there.
+    pub fn graft(&self, folder: &str, pid: i32) -> Result<()> {
+        let line = [ROLES, "role", "graft", folder, &pid.to_string()];
+        self.run_in("host", &line)?.ok()?;
+        Ok(())
+    }
+
     /// The host replaces its `/etc/resolv.conf` by rename, as network managers do.
     ///
     /// # Errors
     /// It cannot.
     pub fn replace_resolv_conf(&self) -> Result<()> {
-        let script =
-            "cp /etc/resolv.conf /etc/resolv.conf.new; mv -f /etc/resolv.conf.new /etc/resolv.conf";
-        self.run_in("host", &["sh", "-ec", script])?.ok()?;
-        Ok(())
+        self.sh(
+            "cp /etc/resolv.conf /etc/resolv.conf.new; mv -f /etc/resolv.conf.new /etc/resolv.conf",
+        )
     }
 
     /// Starts stand-ins for the host's name services.
@@ -119,6 +129,14 @@ impl World {
     pub fn run_inside(&self, person: &Person, tunnel: &str, line: &[&str]) -> Result<Output> {
         self.cli(person, &[&["run", "-t", tunnel, "--"], line].concat())
     }
+}
+
+/// A list of texts; what is none is left out.
+pub fn texts(list: &Value) -> Vec<String> {
+    let items = list.as_array().into_iter().flatten();
+    items
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// A field of a row, as text; empty where it has none.

@@ -191,19 +191,14 @@ impl World {
             Program::Warden => {
                 let unit = format!("{UNITS}/lonewire-warden@.service");
                 let public = lonewire_api::names::WARDEN_SOCKET;
-                match self.spec.sabotage {
-                    Some(Sabotage::WrongUid | Sabotage::KeptCapability) => {
-                        let hidden = "/run/lab/warden.sock";
-                        self.role(name, "host", &["activate", hidden, &unit])?;
-                        let how = if self.spec.sabotage == Some(Sabotage::WrongUid) {
-                            "wrong-uid"
-                        } else {
-                            "kept-capability"
-                        };
-                        self.role("meddle", "host", &["meddle", how, public, hidden])
-                    }
-                    _ => self.role(name, "host", &["activate", public, &unit]),
-                }
+                let how = match self.spec.sabotage {
+                    Some(Sabotage::WrongUid) => "wrong-uid",
+                    Some(Sabotage::KeptCapability) => "kept-capability",
+                    _ => return self.role(name, "host", &["activate", public, &unit]),
+                };
+                let hidden = "/run/lab/warden.sock";
+                self.role(name, "host", &["activate", hidden, &unit])?;
+                self.role("meddle", "host", &["meddle", how, public, hidden])
             }
             Program::DataPlane => {
                 let unit = format!("{UNITS}/lonewire-wireguard@.service");

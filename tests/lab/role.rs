@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{capture, fakes, init, probe, sandbox, server, system};
+use crate::{
+    capture, fakes, forward, graft, init, meddle, net::Sabotage, probe, sandbox, server, system,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Role {
@@ -29,7 +31,7 @@ pub enum Role {
     /// Runs a program as a systemd unit says.
     Sandbox {
         unit: PathBuf,
-        /// Standard input is a connection: it is handed over as systemd does with `Accept=yes`.
+        /// Standard input is a connection: the unit's own program is handed it as systemd does with `Accept=yes`.
         #[arg(long)]
         connection: bool,
         /// Instead of the unit's program.
@@ -53,6 +55,19 @@ pub enum Role {
     Connect { path: PathBuf },
     /// Stands for services of the host that answer look-ups.
     Fakes { log: PathBuf },
+    /// A data plane without encryption; with a link, its server.
+    Forward {
+        #[arg(long)]
+        server: Option<String>,
+    },
+    /// Changes what the helper asks of the warden.
+    Meddle {
+        how: Sabotage,
+        public: PathBuf,
+        hidden: PathBuf,
+    },
+    /// Shows a folder to a program that it is hidden from.
+    Graft { folder: PathBuf, pid: i32 },
 }
 
 impl Role {
@@ -85,6 +100,14 @@ impl Role {
             Self::Probe { traffic } => probe::serve(traffic.as_deref()),
             Self::Connect { path } => system::connector::serve(&path),
             Self::Fakes { log } => fakes::serve(&log),
+            Self::Forward { server: Some(link) } => forward::serve(&link),
+            Self::Forward { server: None } => forward::stand_in(),
+            Self::Meddle {
+                how,
+                public,
+                hidden,
+            } => meddle::serve(how, &public, &hidden),
+            Self::Graft { folder, pid } => graft::graft(&folder, pid),
         }
     }
 }

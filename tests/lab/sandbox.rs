@@ -32,7 +32,8 @@ use crate::{init::ROLES, syscalls, unit::Unit};
 pub fn run(path: &Path, connection: bool, command: &[String]) -> Result<()> {
     let unit = Unit::read(path)?;
     let filters = syscalls::filters(&unit)?;
-    let mut program = if command.is_empty() {
+    let is_own = command.is_empty();
+    let mut program = if is_own {
         let line = unit.value("ExecStart").context("no ExecStart")?;
         line.split_whitespace().map(str::to_owned).collect()
     } else {
@@ -48,7 +49,8 @@ pub fn run(path: &Path, connection: bool, command: &[String]) -> Result<()> {
     if let Some(level) = std::env::var_os("RUST_LOG") {
         command.env("RUST_LOG", level);
     }
-    if connection {
+    // Another program finds it on its standard input.
+    if connection && is_own {
         hand_over(&mut command)?;
     }
     let user = match unit.value("User") {

@@ -374,7 +374,10 @@ pub fn poll<T>(within: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T
 }
 
 /// Where cgroup2 is mounted on this machine.
-fn cgroup2() -> Result<PathBuf> {
+///
+/// # Errors
+/// It is not.
+pub fn cgroup2() -> Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let mut fields = mounts.lines().map(|line| line.split(' '));
     let place = fields.find_map(|mut line| {

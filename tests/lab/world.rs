@@ -382,6 +382,15 @@ impl World {
         self.finish(network, None, line)
     }
 
+    /// Runs a shell script as root in the host's network.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn sh(&self, script: &str) -> Result<()> {
+        self.run_in("host", &["sh", "-ec", script])?.ok()?;
+        Ok(())
+    }
+
     /// Runs a program in the host's network as a person; half a minute at most.
     ///
     /// # Errors
@@ -611,7 +620,7 @@ impl World {
     /// # Errors
     /// It cannot be started.
     pub fn shell(&self) -> Result<()> {
-        let mut command = self.command("host", None, &["bash", "-i"])?;
+        let mut command = self.command("host", None, &["bash", "--norc", "-i"])?;
         command
             .env("TERM", std::env::var_os("TERM").unwrap_or_default())
             .env("PS1", "world \\w# ")

@@ -1,7 +1,7 @@
 //! Calling cargo from a program that cargo runs. Must never leave that program's own variables in the call: some build scripts look
 //! at them, and their crates would be built anew at every change between `cargo xtask` and plain `cargo`.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -63,13 +63,4 @@ pub fn host() -> Result<String> {
         .find_map(|line| line.strip_prefix("host: "))
         .map(str::to_owned)
         .context("rustc -vV names no host")
-}
-
-/// Where a program is, by `PATH` and the folders of administrators, which a user's `PATH` lacks.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
 }

@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::{IoSlice, IoSliceMut},
-    mem::MaybeUninit,
     os::{
         fd::{AsFd as _, OwnedFd},
         unix::net::UnixStream,
@@ -13,13 +11,10 @@ use std::{
     sync::Mutex,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
+use anyhow::{Context as _, Result};
 
 use super::System;
+use crate::rights;
 
 /// Where the lab's binary lies in a system.
 pub(super) const ROLES: &str = "/usr/local/libexec/lonewire-lab";
@@ -70,17 +65,9 @@ impl Connector {
     pub fn connect(&self) -> Result<UnixStream> {
         let line = self.line.lock().ok().context("another thread died")?;
         rustix::io::write(&*line, b"c")?;
-        let mut byte = [0];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let parts = &mut [IoSliceMut::new(&mut byte)];
-        let got = recvmsg(&*line, parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-        ensure!(got.bytes == 1, "the connector has ended");
-        let rights = ancillary.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
-            _ => None,
-        });
-        Ok(rights.context("no connection came")?.into())
+        let (_, rights) = rights::receive(&*line, &mut [0])?;
+        let connection = rights.into_iter().next();
+        Ok(connection.context("the connector has ended")?.into())
     }
 }
 
@@ -101,19 +88,7 @@ pub fn serve(path: &Path) -> Result<()> {
     let line = std::io::stdin().as_fd().try_clone_to_owned()?;
     while rustix::io::read(&line, &mut [0; 1])? == 1 {
         let connection = UnixStream::connect(path)?;
-        let rights = [connection.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ensure!(
-            ancillary.push(SendAncillaryMessage::ScmRights(&rights)),
-            "no room"
-        );
-        sendmsg(
-            &line,
-            &[IoSlice::new(b"c")],
-            &mut ancillary,
-            SendFlags::NOSIGNAL,
-        )?;
+        rights::send(&line, b"c", &[connection.as_fd()])?;
     }
     Ok(())
 }
