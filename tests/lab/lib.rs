@@ -56,6 +56,7 @@ pub mod server;
 pub mod syscalls;
 pub mod system;
 pub mod traffic;
+pub mod tty;
 pub mod unit;
 pub mod uplinks;
 pub mod users;

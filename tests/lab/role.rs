@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::{
-    capture, fakes, forward, graft, init, meddle, net::Sabotage, probe, sandbox, server, system,
+    capture, fakes, forward, graft, init, meddle, net::Sabotage, probe, sandbox, server, system, tty,
 };
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +53,8 @@ pub enum Role {
     },
     /// Connects to a socket, once a byte of standard input, and hands the connections back over it.
     Connect { path: PathBuf },
+    /// Pushes keys into its terminals.
+    Inject { text: String },
     /// Stands for services of the host that answer look-ups.
     Fakes { log: PathBuf },
     /// A data plane without encryption; with a link, its server.
@@ -99,6 +101,7 @@ impl Role {
             } => sandbox::activate(&socket, &unit, &command),
             Self::Probe { traffic } => probe::serve(traffic.as_deref()),
             Self::Connect { path } => system::connector::serve(&path),
+            Self::Inject { text } => tty::inject(&text),
             Self::Fakes { log } => fakes::serve(&log),
             Self::Forward { server: Some(link) } => forward::serve(&link),
             Self::Forward { server: None } => forward::stand_in(),

@@ -128,10 +128,10 @@ fn colour_is_used_when_asked_for() {
 }
 
 /// A pipe that nobody reads.
-fn closed() -> Stdio {
-    let (reader, writer) = io::pipe().unwrap();
+fn closed() -> io::Result<Stdio> {
+    let (reader, writer) = io::pipe()?;
     drop(reader);
-    writer.into()
+    Ok(writer.into())
 }
 
 #[test]
@@ -154,8 +154,12 @@ fn nothing_panics_where_nobody_reads() {
     for line in lines {
         for both in [false, true] {
             let mut command = lonewire(folder.path());
-            command.args(&line).stdout(closed());
-            command.stderr(if both { closed() } else { Stdio::piped() });
+            command.args(&line).stdout(closed().unwrap());
+            command.stderr(if both {
+                closed().unwrap()
+            } else {
+                Stdio::piped()
+            });
             let output = command.spawn().unwrap().wait_with_output().unwrap();
             let text = String::from_utf8_lossy(&output.stderr);
             let status = output.status.code();

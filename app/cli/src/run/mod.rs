@@ -7,6 +7,8 @@ mod program;
 mod relay;
 mod scope;
 mod signals;
+mod target;
+mod terminal;
 mod tie;
 
 use std::{
@@ -25,8 +27,8 @@ use crate::{
     command::up::handshake_of, context::Context, failure::Failure, helper_error::About, print,
     select,
 };
-use relay::Terminal;
 use signals::Signals;
+use terminal::Terminal;
 
 /// What to run, and how.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
-//! While a program runs: its terminal is relayed, signals are passed on, and its end becomes ours.
+//! While a program runs: its terminal is relayed, signals are passed on, stops are ours too, and its end becomes ours.
 
 use std::{
-    io::Write as _,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, OwnedFd},
     time::Duration,
 };
 
@@ -11,14 +10,12 @@ use nix::sys::signal::Signal;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
-    process::{Pid, PidfdFlags},
-    pty::OpenptFlags,
-    termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize},
 };
 
 use super::{
-    guardian::Guardian,
     signals::Signals,
+    target::Target,
+    terminal::{self, Ours, Outer, Shown, Terminal},
     tie::{self, News},
 };
 use crate::{
@@ -27,127 +24,8 @@ use crate::{
     helper_error::About,
 };
 
-/// A terminal of the program's own: we are at the outer end.
-pub struct Terminal {
-    outer: OwnedFd,
-    inner: OwnedFd,
-}
-
-impl Terminal {
-    /// One that is set as ours is.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn new() -> Result<Self, Failure> {
-        let failed = |errno: Errno| Failure::system("a terminal for the program", errno);
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let outer = rustix::pty::openpt(flags).map_err(failed)?;
-        rustix::pty::grantpt(&outer).map_err(failed)?;
-        rustix::pty::unlockpt(&outer).map_err(failed)?;
-        let inner = rustix::pty::ioctl_tiocgptpeer(&outer, flags).map_err(failed)?;
-        let ours = tcgetattr(std::io::stdin()).map_err(failed)?;
-        tcsetattr(&inner, OptionalActions::Now, &ours).map_err(failed)?;
-        let terminal = Self { outer, inner };
-        terminal.take_size();
-        Ok(terminal)
-    }
-
-    pub fn inner(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-
-    /// The size of our window; the kernel tells the program.
-    fn take_size(&self) {
-        if let Ok(size) = tcgetwinsize(std::io::stdin()) {
-            let _ = tcsetwinsize(&self.outer, size);
-        }
-    }
-}
-
-/// Our own terminal, raw while the program's is in front of it. It is given back when this goes, and by the guardian when we are killed.
-struct Raw {
-    before: Termios,
-    _guardian: Option<Guardian>,
-}
-
-impl Raw {
-    fn set() -> Result<Self, Failure> {
-        let before =
-            tcgetattr(std::io::stdin()).map_err(|errno| Failure::system("the terminal", errno))?;
-        let guardian = Guardian::start(&std::io::stdin());
-        let raw = Self {
-            before,
-            _guardian: guardian,
-        };
-        raw.make();
-        Ok(raw)
-    }
-
-    fn make(&self) {
-        let mut raw = self.before.clone();
-        raw.make_raw();
-        // One that has been closed has nobody to be raw for.
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, &raw);
-    }
-
-    fn give_back(&self) {
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, &self.before);
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        self.give_back();
-    }
-}
-
-/// The program's first process, to be signalled by us: it is ours, as the same user.
-struct Program<'a> {
-    context: &'a Context,
-    id: &'a str,
-    pid: Option<Pid>,
-    process: Option<OwnedFd>,
-}
-
-impl<'a> Program<'a> {
-    fn new(context: &'a Context, info: &AppInfo, id: &'a str) -> Self {
-        let pid = i32::try_from(info.pid).ok().and_then(Pid::from_raw);
-        let process =
-            pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self {
-            context,
-            id,
-            pid,
-            process,
-        }
-    }
-
-    /// Passes a signal on; where the system does not let us (the program became another user's), the helper does.
-    fn signal(&self, signal: Signal) {
-        let direct = rustix::process::Signal::from_named_raw(signal as i32)
-            .zip(self.process.as_ref())
-            .is_some_and(|(signal, process)| {
-                rustix::process::pidfd_send_signal(process, signal).is_ok()
-            });
-        if !direct {
-            // A program that has ended is no error.
-            let number = signal as u32;
-            let _ = self.context.call(About::Nothing, async |client| {
-                client.signal(self.id, number).await
-            });
-        }
-    }
-
-    /// To the process group that it leads.
-    fn signal_group(&self, signal: Signal) {
-        let sent = rustix::process::Signal::from_named_raw(signal as i32)
-            .zip(self.pid)
-            .is_some_and(|(signal, pid)| rustix::process::kill_process_group(pid, signal).is_ok());
-        if !sent {
-            self.signal(signal);
-        }
-    }
-}
+/// A shell does not tell a job that runs in the background that it comes to the front: it is looked at this often.
+const IN_BACKGROUND: Duration = Duration::from_millis(200);
 
 /// Waits for the program that has our streams.
 pub fn streams(
@@ -157,17 +35,21 @@ pub fn streams(
     info: &AppInfo,
     id: &str,
 ) -> Result<u8, Failure> {
-    let program = Program::new(context, info, id);
+    let program = Target::new(context, info, id);
+    let mut asked_to_stop = false;
     loop {
         let mut polled = [
             PollFd::new(tie, PollFlags::IN),
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
         ];
-        wait(&mut polled)?;
+        wait(&mut polled, None)?;
         while let Some((signal, key)) = signals.next() {
             match signal {
                 // A program in a session of its own is not stopped by the key; by this it is.
-                Signal::SIGTSTP => program.signal_group(Signal::SIGSTOP),
+                Signal::SIGTSTP => {
+                    asked_to_stop = true;
+                    program.signal_group(Signal::SIGSTOP);
+                }
                 Signal::SIGCONT => program.signal_group(signal),
                 // Keys are for all in front of the terminal, `sh -c 'a | b'` too.
                 signal if key => program.signal_group(signal),
@@ -176,8 +58,14 @@ pub fn streams(
         }
         while let Some(news) = tie::news(tie) {
             match news {
-                News::Stopped => stop_ourselves(),
-                News::Continued => {}
+                // Without a shell that could wake us again we go on waiting: who stopped the program will wake it.
+                News::Stopped if asked_to_stop || terminal::has_job_control() => {
+                    if !signals.stop_with_our_job() {
+                        program.signal_group(Signal::SIGCONT);
+                    }
+                    asked_to_stop = false;
+                }
+                News::Stopped | News::Continued => {}
                 News::Exited(code) => return Ok(code),
                 News::Ended => return lost(context, id),
             }
@@ -194,78 +82,129 @@ pub fn terminal(
     info: &AppInfo,
     id: &str,
 ) -> Result<u8, Failure> {
-    let program = Program::new(context, info, id);
-    let raw = Raw::set()?;
-    terminal.take_size();
-    let Terminal { outer, inner } = terminal;
-    // The program has it; were it held here too, its end would never be seen.
-    drop(inner);
-    let outer = Outer { fd: outer };
-    let stdin = std::io::stdin();
-    let mut typed: Vec<u8> = Vec::new();
-    let mut at_end = false;
+    let program = Target::new(context, info, id);
+    let mut relay = Relay {
+        ours: Ours::new(),
+        outer: terminal.into_outer(),
+        typed: Vec::new(),
+        at_end: false,
+        program_stopped: false,
+    };
     loop {
-        let mut outer_wants = PollFlags::IN;
-        outer_wants.set(PollFlags::OUT, !typed.is_empty());
-        let keys = if typed.is_empty() && !at_end {
-            PollFlags::IN
-        } else {
-            PollFlags::empty()
-        };
-        let mut polled = [
-            PollFd::new(tie, PollFlags::IN),
-            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
-            PollFd::new(&outer.fd, outer_wants),
-            PollFd::from_borrowed_fd(stdin.as_fd(), keys),
-        ];
-        if at_end {
-            // A line that was hung up is told again and again.
-            polled[3] = PollFd::new(tie, PollFlags::empty());
-        }
-        wait(&mut polled)?;
-        let [_, _, screen, keyboard] = polled.map(|fd| fd.revents());
-
-        if screen.intersects(PollFlags::IN | PollFlags::HUP) && outer.show()? == Shown::Closed {
+        relay.come_to_front(&program);
+        if relay.pass_on(signals, tie)? == Shown::Closed {
             // The program's end is told by the tie; without a reader there is nothing to wait for but that.
             return after_hangup(context, signals, tie, &program, id);
         }
-        if screen.contains(PollFlags::OUT) {
-            outer.take(&mut typed);
-        }
-        if !at_end && keyboard.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-            let mut buffer = [0_u8; 4096];
-            match rustix::io::read(&stdin, &mut buffer) {
-                Ok(0) => at_end = true,
-                Ok(length) => typed.extend(buffer.get(..length).unwrap_or_default()),
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(_) => at_end = true,
-            }
-        }
         while let Some((signal, _)) = signals.next() {
             match signal {
-                Signal::SIGWINCH => outer.take_size(),
-                Signal::SIGCONT => {
-                    raw.make();
-                    outer.take_size();
-                    program.signal_group(signal);
-                }
+                Signal::SIGWINCH => relay.outer.take_size(),
+                Signal::SIGCONT => relay.go_on(&program),
                 signal => program.signal(signal),
             }
         }
         while let Some(news) = tie::news(tie) {
             match news {
-                News::Stopped => {
-                    outer.show_rest();
-                    raw.give_back();
-                    stop_ourselves();
-                }
-                News::Continued => raw.make(),
+                News::Stopped => relay.stop(signals, &program),
+                News::Continued => relay.program_stopped = false,
                 News::Exited(code) => {
-                    outer.show_rest();
+                    relay.outer.show_rest();
                     return Ok(code);
                 }
                 News::Ended => return lost(context, id),
             }
+        }
+    }
+}
+
+/// Between the two terminals.
+struct Relay {
+    ours: Ours,
+    outer: Outer,
+    /// Typed, and not yet taken by the program's terminal.
+    typed: Vec<u8>,
+    /// Nothing will be typed any more.
+    at_end: bool,
+    program_stopped: bool,
+}
+
+impl Relay {
+    /// Waits, and passes on what was written and typed.
+    fn pass_on(&mut self, signals: &Signals, tie: &OwnedFd) -> Result<Shown, Failure> {
+        let stdin = std::io::stdin();
+        let is_read = self.typed.is_empty() && !self.at_end && self.ours.is_taken();
+        let mut outer_wants = PollFlags::IN;
+        outer_wants.set(PollFlags::OUT, !self.typed.is_empty());
+        let mut polled = vec![
+            PollFd::new(tie, PollFlags::IN),
+            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            PollFd::new(&self.outer, outer_wants),
+        ];
+        // Asked for nothing, it would still tell of a hangup, again and again.
+        if is_read {
+            polled.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN));
+        }
+        wait(
+            &mut polled,
+            (!self.ours.is_taken()).then_some(IN_BACKGROUND),
+        )?;
+        let heard = |index: usize| {
+            polled
+                .get(index)
+                .map_or(PollFlags::empty(), PollFd::revents)
+        };
+        let (screen, keyboard) = (heard(2), heard(3));
+        if screen.intersects(PollFlags::IN | PollFlags::HUP) && self.outer.show()? == Shown::Closed
+        {
+            return Ok(Shown::Closed);
+        }
+        if screen.contains(PollFlags::OUT) {
+            self.outer.take(&mut self.typed);
+        }
+        if !keyboard.is_empty() {
+            let mut buffer = [0_u8; 4096];
+            match rustix::io::read(&stdin, &mut buffer) {
+                Ok(0) => self.at_end = true,
+                Ok(length) => self.typed.extend(buffer.get(..length).unwrap_or_default()),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(_) => self.at_end = true,
+            }
+        }
+        Ok(Shown::All)
+    }
+
+    /// Where the shell has put us in front: takes the terminal, and lets a program go on that was stopped meanwhile.
+    fn come_to_front(&mut self, program: &Target<'_>) {
+        if self.ours.is_taken() {
+            return;
+        }
+        self.ours.take();
+        if self.ours.is_taken() {
+            self.outer.take_size();
+            if self.program_stopped {
+                self.go_on(program);
+            }
+        }
+    }
+
+    /// The program goes on, and we do: in front or in the background.
+    fn go_on(&mut self, program: &Target<'_>) {
+        self.ours.take();
+        self.outer.take_size();
+        self.program_stopped = false;
+        program.signal_group(Signal::SIGCONT);
+    }
+
+    /// The program was stopped: so are we, and our job with us, if there is a shell to wake us.
+    fn stop(&mut self, signals: &Signals, program: &Target<'_>) {
+        self.program_stopped = true;
+        self.outer.show_rest();
+        if !terminal::in_front() {
+            return;
+        }
+        self.ours.give_back();
+        if !signals.stop_with_our_job() {
+            self.go_on(program);
         }
     }
 }
@@ -275,7 +214,7 @@ fn after_hangup(
     context: &Context,
     signals: &Signals,
     tie: &OwnedFd,
-    program: &Program<'_>,
+    program: &Target<'_>,
     id: &str,
 ) -> Result<u8, Failure> {
     loop {
@@ -283,7 +222,7 @@ fn after_hangup(
             PollFd::new(tie, PollFlags::IN),
             PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
         ];
-        wait(&mut polled)?;
+        wait(&mut polled, None)?;
         while let Some((signal, _)) = signals.next() {
             program.signal(signal);
         }
@@ -297,77 +236,9 @@ fn after_hangup(
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Shown {
-    All,
-    Closed,
-}
-
-/// Our end of the program's terminal.
-struct Outer {
-    fd: OwnedFd,
-}
-
-impl Outer {
-    fn take_size(&self) {
-        if let Ok(size) = tcgetwinsize(std::io::stdin()) {
-            let _ = tcsetwinsize(&self.fd, size);
-        }
-    }
-
-    /// Puts what the program wrote on our terminal, once.
-    fn show(&self) -> Result<Shown, Failure> {
-        let mut buffer = [0_u8; 16 * 1024];
-        match rustix::io::read(&self.fd, &mut buffer) {
-            // EIO: the last process has closed its end.
-            Ok(0) | Err(Errno::IO) => Ok(Shown::Closed),
-            Ok(length) => {
-                let mut stdout = std::io::stdout().lock();
-                stdout
-                    .write_all(buffer.get(..length).unwrap_or_default())
-                    .and_then(|()| stdout.flush())
-                    .map_err(|error| Failure::system("standard output", error))?;
-                Ok(Shown::All)
-            }
-            Err(Errno::INTR | Errno::AGAIN) => Ok(Shown::All),
-            Err(errno) => Err(Failure::system("the program's terminal", errno)),
-        }
-    }
-
-    /// All that is there already, without waiting for more.
-    fn show_rest(&self) {
-        let now = Duration::ZERO.try_into().ok();
-        loop {
-            let mut polled = [PollFd::new(&self.fd, PollFlags::IN)];
-            let is_there = poll(&mut polled, now.as_ref()).is_ok_and(|count| count > 0)
-                && polled[0].revents().contains(PollFlags::IN);
-            if !is_there || !matches!(self.show(), Ok(Shown::All)) {
-                return;
-            }
-        }
-    }
-
-    /// Gives the program what was typed, as much as it takes now.
-    fn take(&self, typed: &mut Vec<u8>) {
-        // A terminal that says it can be written to takes some bytes without waiting.
-        match rustix::io::write(
-            &self.fd,
-            typed.get(..typed.len().min(1024)).unwrap_or_default(),
-        ) {
-            Ok(length) => drop(typed.drain(..length)),
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(_) => typed.clear(),
-        }
-    }
-}
-
-/// Stops us as the program was stopped: the shell that started us sees it. We go on when we are continued, and hear of that by SIGCONT.
-fn stop_ourselves() {
-    let _ = nix::sys::signal::raise(Signal::SIGSTOP);
-}
-
-fn wait(polled: &mut [PollFd<'_>]) -> Result<(), Failure> {
-    match poll(polled, None) {
+fn wait(polled: &mut [PollFd<'_>], limit: Option<Duration>) -> Result<(), Failure> {
+    let limit = limit.and_then(|limit| limit.try_into().ok());
+    match poll(polled, limit.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(Failure::system("waiting for the program", errno)),
     }
@@ -393,5 +264,7 @@ fn lost(context: &Context, id: &str) -> Result<u8, Failure> {
             "keeper_lost",
             "the program's keeper has gone: how it ended is not known",
         )
+        .hint("It may run still: lonewire ps")
+        .hint("The cause is in the log: journalctl -u 'lonewire-warden@*'")
     })
 }

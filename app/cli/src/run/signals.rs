@@ -1,14 +1,20 @@
 //! Signals as messages, for as long as a program runs: they are passed on to it, not acted on.
 
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     io::IsTerminal as _,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     thread::JoinHandle,
+    time::Duration,
 };
 
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
+use nix::{
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+    unistd::Pid,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -34,11 +40,18 @@ const ENDING: [Signal; 4] = [
     Signal::SIGQUIT,
 ];
 
+/// How long after a signal the answer to a launch is still waited for.
+const ANSWER: Duration = Duration::from_millis(500);
+
 /// sigaction(2): sent by the kernel, as keys of a terminal are.
 const SI_KERNEL: i32 = 0x80;
 
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub struct Signals {
+    fd: SignalFd,
+    /// Read already, not yet asked for.
+    read: RefCell<VecDeque<(Signal, bool)>>,
+}
 
 impl Signals {
     /// Blocks them in this thread and all that come of it.
@@ -56,20 +69,47 @@ impl Signals {
             .and_then(|()| {
                 SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             })
-            .map(Self)
+            .map(|fd| Self {
+                fd,
+                read: RefCell::default(),
+            })
             .map_err(|errno| Failure::system("signals", errno))
     }
 
     /// The next one that has come, and whether it was a key of the terminal's.
     pub fn next(&self) -> Option<(Signal, bool)> {
-        let info = self.0.read_signal().ok().flatten()?;
+        let read = self.read.borrow_mut().pop_front();
+        read.or_else(|| self.read())
+    }
+
+    fn read(&self) -> Option<(Signal, bool)> {
+        let info = self.fd.read_signal().ok().flatten()?;
         let signal = Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
         Some((signal, info.ssi_code == SI_KERNEL))
     }
 
+    /// Stops us as Ctrl-Z would, with the others of our job; returns when we go on. `false` where the system stopped nobody: no shell of our session
+    /// could wake us again (an orphaned process group, POSIX).
+    pub fn stop_with_our_job(&self) -> bool {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGTSTP);
+        let ours = Pid::from_raw(0);
+        let _ = nix::sys::signal::kill(ours, Signal::SIGTSTP);
+        // It takes effect here.
+        let _ = set.thread_unblock();
+        let _ = set.thread_block();
+        let mut woken = false;
+        let mut read = self.read.borrow_mut();
+        while let Some(one) = self.read() {
+            woken |= one.0 == Signal::SIGCONT;
+            read.push_back(one);
+        }
+        woken
+    }
+
     /// Until it is dropped: Ctrl-C and the like end us with 130, as nothing runs yet.
     pub fn while_launching(&self) -> Option<Watch> {
-        let signals = self.0.as_fd().try_clone_to_owned().ok()?;
+        let signals = self.fd.as_fd().try_clone_to_owned().ok()?;
         let (stop, stopped) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map(|(reader, writer)| (writer, reader))
             .ok()?;
@@ -83,7 +123,7 @@ impl Signals {
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
@@ -109,9 +149,15 @@ fn watch(signals: &OwnedFd, stopped: &OwnedFd) {
         if !polled[0].revents().is_empty() {
             return;
         }
-        if !polled[1].revents().is_empty() {
-            ended_by(signals);
+        if polled[1].revents().is_empty() {
+            continue;
         }
+        // The program may run already, and the answer be on its way: then the signal is for the program, and stays where it is.
+        let mut polled = [PollFd::new(stopped, PollFlags::IN)];
+        if poll(&mut polled, ANSWER.try_into().ok().as_ref()) != Ok(0) {
+            return;
+        }
+        ended_by(signals);
     }
 }
 
