@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::{
-    capture, fakes, forward, graft, init, meddle, net::Sabotage, probe, sandbox, server, system, tty,
+    capture, fakes, forward, graft, init, meddle, net::Sabotage, probe, sandbox, server, system,
+    tty,
 };
 
 #[derive(Debug, Subcommand)]
