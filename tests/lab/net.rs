@@ -53,6 +53,10 @@ pub struct Spec {
     pub servers: usize,
     /// The bus, polkitd and Lonewire itself; without it only the networks.
     pub product: bool,
+    /// Whether every frame on the uplinks is recorded.
+    pub captured: bool,
+    /// Whether warden and data plane bind their sockets themselves, as where there is no systemd; else the lab does what systemd would.
+    pub listen: bool,
     /// Something to get wrong on purpose from the start.
     pub sabotage: Option<Sabotage>,
 }
@@ -78,6 +82,8 @@ impl Spec {
             }],
             servers: 1,
             product: false,
+            captured: true,
+            listen: false,
             sabotage: None,
         }
     }
@@ -87,6 +93,15 @@ impl Spec {
         Self {
             product: true,
             ..Self::networks()
+        }
+    }
+
+    /// The same for measuring: nothing of the lab's own is in the way.
+    pub fn bench() -> Self {
+        Self {
+            captured: false,
+            listen: true,
+            ..Self::product()
         }
     }
 

@@ -15,8 +15,12 @@ use crate::{
     bus,
     init::{ROLES, UNITS},
     net::Sabotage,
+    users::DATA_PLANE,
     world::{READY, World, is_file, until},
 };
+
+const WARDEN: &str = "/usr/libexec/lonewire/lonewire-warden";
+const WIREGUARD: &str = "/usr/libexec/lonewire/lonewire-wireguard";
 
 /// Names a folder with the four programs, instead of what `cargo xtask build` last made.
 pub const VARIABLE: &str = "LONEWIRE_PROGRAMS";
@@ -188,6 +192,16 @@ impl World {
                 let command = self.command("host", None, &[ROLES, "role", "sandbox", &unit])?;
                 self.serve(name, command, lonewire_api::names::BUS_NAME)
             }
+            Program::Warden if self.spec.listen => {
+                let socket = lonewire_api::names::WARDEN_SOCKET;
+                self.listen(name, &[WARDEN, "--listen", socket], socket)
+            }
+            Program::DataPlane if self.spec.listen => {
+                let socket = lonewire_api::names::WIREGUARD_SOCKET;
+                let (uid, gid) = (DATA_PLANE.uid.to_string(), DATA_PLANE.gid.to_string());
+                let line = [WIREGUARD, "--listen", socket, "--uid", &uid, "--gid", &gid];
+                self.listen(name, &line, socket)
+            }
             Program::Warden => {
                 let unit = format!("{UNITS}/lonewire-warden@.service");
                 let public = lonewire_api::names::WARDEN_SOCKET;
@@ -234,6 +248,14 @@ impl World {
                 until(READY, "the bus", || Ok(bus::connect(self).is_ok()))
             }
         }
+    }
+
+    /// Starts a program that binds its own socket.
+    fn listen(&mut self, name: &str, line: &[&str], socket: &str) -> Result<()> {
+        let command = self.command("host", None, line)?;
+        self.keep(name, command)?;
+        let path = self.path(socket);
+        until(READY, name, || Ok(path.exists()))
     }
 
     /// Starts a service of the bus and waits for its name.

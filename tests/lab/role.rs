@@ -32,6 +32,9 @@ pub enum Role {
     /// Runs a program as a systemd unit says.
     Sandbox {
         unit: PathBuf,
+        /// The unit's filters of system calls, as `activate` wrote them.
+        #[arg(long)]
+        filters: Option<PathBuf>,
         /// Standard input is a connection: the unit's own program is handed it as systemd does with `Accept=yes`.
         #[arg(long)]
         connection: bool,
@@ -92,9 +95,10 @@ impl Role {
             Self::Web { log, listen } => server::web::serve(&listen, &log),
             Self::Sandbox {
                 unit,
+                filters,
                 connection,
                 command,
-            } => sandbox::run(&unit, connection, &command),
+            } => sandbox::run(&unit, filters.as_deref(), connection, &command),
             Self::Activate {
                 socket,
                 unit,

@@ -23,15 +23,27 @@ use nix::{
 };
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
-use crate::{init::ROLES, syscalls, unit::Unit};
+use crate::{
+    init::{LAB, ROLES},
+    syscalls,
+    unit::Unit,
+};
 
 /// The role: becomes the unit's program.
 ///
 /// # Errors
 /// Anything of the unit that cannot be applied.
-pub fn run(path: &Path, connection: bool, command: &[String]) -> Result<()> {
+pub fn run(
+    path: &Path,
+    filters: Option<&Path>,
+    connection: bool,
+    command: &[String],
+) -> Result<()> {
     let unit = Unit::read(path)?;
-    let filters = syscalls::filters(&unit)?;
+    let filters = match filters {
+        Some(file) => syscalls::read(file)?,
+        None => syscalls::filters(&unit)?,
+    };
     let is_own = command.is_empty();
     let mut program = if is_own {
         let line = unit.value("ExecStart").context("no ExecStart")?;
@@ -276,6 +288,12 @@ fn read_only(writable: &[std::path::PathBuf]) -> Result<()> {
 /// # Errors
 /// The socket cannot be made.
 pub fn activate(socket: &Path, unit: &Path, command: &[String]) -> Result<()> {
+    // Making them takes longer than an instance does: once is enough.
+    let filters = Path::new(LAB).join(format!(
+        "{}.filters",
+        unit.file_stem().unwrap_or_default().display()
+    ));
+    syscalls::write(&syscalls::filters(&Unit::read(unit)?)?, &filters)?;
     let old = umask(Mode::from_bits_truncate(0o177));
     let _ = fs::remove_file(socket);
     let listener = UnixListener::bind(socket).with_context(|| socket.display().to_string())?;
@@ -285,7 +303,9 @@ pub fn activate(socket: &Path, unit: &Path, command: &[String]) -> Result<()> {
     for connection in listener.incoming() {
         let connection = std::os::fd::OwnedFd::from(connection?);
         let mut instance = Command::new(ROLES);
-        instance.args(["role", "sandbox", "--connection"]).arg(unit);
+        instance
+            .args(["role", "sandbox", "--connection", "--filters"])
+            .args([&filters, unit]);
         if !command.is_empty() {
             instance.arg("--").args(command);
         }

@@ -1,9 +1,9 @@
 //! The system-call filter of a unit, from its own directives and systemd's own groups, applied to this process.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use seccompiler::{BpfProgram, TargetArch};
+use seccompiler::{BpfProgram, TargetArch, sock_filter};
 use serde_json::{Value, json};
 
 use crate::unit::Unit;
@@ -77,6 +77,34 @@ pub fn filters(unit: &Unit) -> Result<Vec<BpfProgram>> {
         all.push(allowed(&lists, unit)?);
     }
     Ok(all)
+}
+
+/// Keeps filters for [`read`].
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(filters: &[BpfProgram], file: &Path) -> Result<()> {
+    let plain: Vec<Vec<_>> = filters
+        .iter()
+        .map(|filter| filter.iter().map(|i| (i.code, i.jt, i.jf, i.k)).collect())
+        .collect();
+    fs::write(file, serde_json::to_vec(&plain)?).with_context(|| file.display().to_string())
+}
+
+/// What [`write`] kept.
+///
+/// # Errors
+/// The file is not there, or not one of those.
+pub fn read(file: &Path) -> Result<Vec<BpfProgram>> {
+    let text = fs::read(file).with_context(|| file.display().to_string())?;
+    let plain: Vec<Vec<(u16, u8, u8, u32)>> = serde_json::from_slice(&text)?;
+    let filter = |plain: Vec<_>| -> BpfProgram {
+        plain
+            .into_iter()
+            .map(|(code, jt, jf, k)| sock_filter { code, jt, jf, k })
+            .collect()
+    };
+    Ok(plain.into_iter().map(filter).collect())
 }
 
 /// `SystemCallFilter=`: the first list allows, those with `~` take away, others add.

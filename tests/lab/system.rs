@@ -79,6 +79,14 @@ impl System {
     /// # Errors
     /// Not root, programs not built, or the system does not come up within 60 s (its log is in the error).
     pub fn boot() -> Result<Self> {
+        Self::boot_with(&crate::programs::built()?)
+    }
+
+    /// The same with the programs of a folder.
+    ///
+    /// # Errors
+    /// As [`System::boot`].
+    pub fn boot_with(programs: &Path) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         ensure!(nix::unistd::geteuid().is_root(), "ring system needs root");
         sweep(&cgroup2()?, remove_cgroup);
@@ -118,7 +126,6 @@ impl System {
             folder,
         };
         let mut list = list.context("stdin was asked for")?;
-        let programs = crate::programs::built()?;
         for file in install_list()? {
             let source = match (&file.source, &file.program) {
                 (Some(source), None) => project().join(source),
@@ -152,6 +159,14 @@ impl System {
     /// `/` of the system, as the machine sees it.
     pub fn root(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.init))
+    }
+
+    /// Puts the lab's binary into the system, and gives its path there.
+    ///
+    /// # Errors
+    /// It is not built, or the disk is full.
+    pub fn roles(&self) -> Result<&'static str> {
+        connector::install_roles(self)
     }
 
     /// All that is of this system on the machine: none of it is there once the system is gone.

@@ -182,7 +182,12 @@ impl World {
         self.run_in("host", &["sh", "-c", &net::script(&self.spec)])?
             .ok()
             .context("networks")?;
-        for index in 0..self.spec.uplinks.len() {
+        let captured = if self.spec.captured {
+            self.spec.uplinks.len()
+        } else {
+            0
+        };
+        for index in 0..captured {
             for network in ["host", "router"] {
                 let file = capture_file(network, index);
                 self.role(
@@ -551,7 +556,12 @@ impl World {
         self.control()?;
         let oracle = self.oracle(markers);
         let mut report = Report::default();
-        for index in 0..self.spec.uplinks.len() {
+        let captured = if self.spec.captured {
+            self.spec.uplinks.len()
+        } else {
+            0
+        };
+        for index in 0..captured {
             for network in ["host", "router"] {
                 let frames = capture::read(&self.path(&capture_file(network, index)))?;
                 oracle.judge(

@@ -1,12 +1,14 @@
 //! `cargo xtask bench`: how fast Lonewire is against the shortest thing that does the same, in one world, interleaved. Must never print a
 //! ratio of figures that were not measured in the same run.
 
+mod crowd;
 mod rows;
 mod stopwatch;
+mod system;
 
 pub use stopwatch::stopwatch;
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{ALICE, Spec, World, programs};
@@ -66,14 +68,16 @@ impl Limit {
 /// Name of the tunnel in every row.
 pub const TUNNEL: &str = "bench";
 
-type Measure = fn(&mut World, usize) -> Result<Vec<Row>>;
+type Measure = fn(&mut World, &Path, usize) -> Result<Vec<Row>>;
 
 /// All rows, in the order in which they are measured: each leaves the tunnel up.
 const ROWS: &[(&str, Measure)] = &[
     ("run", rows::run),
+    ("run-systemd", system::run),
     ("up", rows::up),
     ("tcp", rows::tcp),
     ("idle", rows::idle),
+    ("crowd", crowd::run),
 ];
 
 /// The command.
@@ -83,9 +87,15 @@ const ROWS: &[(&str, Measure)] = &[
 pub fn run(arguments: &Arguments) -> Result<()> {
     ensure!(arguments.pairs > 0, "no pairs");
     setup::require()?;
-    build::build(true)?;
+    let folder = match std::env::var_os(programs::VARIABLE) {
+        Some(folder) => folder.into(),
+        None => {
+            build::build(true)?;
+            programs::folder(true)?
+        }
+    };
     println!("{}", machine()?);
-    let mut world = World::with_programs(Spec::product(), &programs::folder(true)?)?;
+    let mut world = World::with_programs(Spec::bench(), &folder)?;
     world.import(&ALICE, TUNNEL, 0)?;
     world.cli(&ALICE, &["up", TUNNEL])?.ok()?;
     let mut over = 0;
@@ -101,7 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         {
             continue;
         }
-        for row in measure(&mut world, arguments.pairs).context(*name)? {
+        for row in measure(&mut world, &folder, arguments.pairs).context(*name)? {
             let holds = row.limit.holds(row.figure);
             println!(
                 "{:<44} {:>12} {:>12} {:>9.2}  {}{}",

@@ -1,6 +1,6 @@
 //! What is measured, and the baseline of each row, verbatim.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, thread, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{ALICE, Program, World, addr};
@@ -11,20 +11,20 @@ use super::{Limit, Row, TUNNEL, median, milliseconds, stopwatch::Stopwatch};
 const NETNS: &str = "by-hand";
 
 /// `lonewire run` against the shortest way in for root, and where ours goes.
-pub fn run(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
+pub fn run(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
     world.run_in("host", &["ip", "netns", "add", NETNS])?.ok()?;
     let theirs = [
         "ip", "netns", "exec", NETNS, "runuser", "-u", ALICE.name, "--", "true",
     ];
-    let mut ours = Stopwatch::new(
+    let mut ours = Stopwatch::in_world(
         world,
         Some(&ALICE),
         &["lonewire", "run", "-t", TUNNEL, "--", "true"],
     )?;
-    let mut theirs = Stopwatch::new(world, None, &theirs)?;
+    let mut theirs = Stopwatch::in_world(world, None, &theirs)?;
     // Parts of ours: starting the program, and one call over the bus with it.
-    let mut bare = Stopwatch::new(world, Some(&ALICE), &["lonewire", "--version"])?;
-    let mut call = Stopwatch::new(world, Some(&ALICE), &["lonewire", "list"])?;
+    let mut bare = Stopwatch::in_world(world, Some(&ALICE), &["lonewire", "--version"])?;
+    let mut call = Stopwatch::in_world(world, Some(&ALICE), &["lonewire", "list"])?;
     // The first of each reads its files from the disk.
     for watch in [&mut ours, &mut theirs, &mut bare, &mut call] {
         watch.once()?;
@@ -62,7 +62,7 @@ pub fn run(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
 }
 
 /// `lonewire up` to the first handshake against a shell with wireguard-go.
-pub fn up(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
+pub fn up(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
     let client = ByHand::new(world)?;
     let ByHand { file, address } = &client;
     // The packet that the ping sends waits for the handshake, and nothing else does.
@@ -75,8 +75,8 @@ pub fn up(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
     let undo = format!("ip -n {NETNS} link del wg-hand && ip netns del {NETNS}");
     let down = ["lonewire", "down", TUNNEL];
     world.cli(&ALICE, &["down", TUNNEL])?.ok()?;
-    let mut ours = Stopwatch::new(world, Some(&ALICE), &["lonewire", "up", TUNNEL])?;
-    let mut theirs = Stopwatch::new(world, None, &["sh", "-c", &script])?;
+    let mut ours = Stopwatch::in_world(world, Some(&ALICE), &["lonewire", "up", TUNNEL])?;
+    let mut theirs = Stopwatch::in_world(world, None, &["sh", "-c", &script])?;
     let (mut our_times, mut their_times) = (vec![], vec![]);
     for pair in 0..=pairs {
         let time = ours.once()?;
@@ -101,7 +101,7 @@ pub fn up(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
 }
 
 /// One stream of TCP through our data plane against one through wireguard-go, to the same server.
-pub fn tcp(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
+pub fn tcp(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
     let ByHand { file, address } = ByHand::new(world)?;
     let server = addr::INSIDE_SERVER_V4.to_string();
     // Only the server's address goes through it.
@@ -138,7 +138,7 @@ pub fn tcp(world: &mut World, pairs: usize) -> Result<Vec<Row>> {
 }
 
 /// What the helper needs while nothing happens: resident memory, and how often it wakes in a minute.
-pub fn idle(world: &mut World, _: usize) -> Result<Vec<Row>> {
+pub fn idle(world: &mut World, _: &Path, _: usize) -> Result<Vec<Row>> {
     let pids = world.processes(Program::Helper.name())?;
     let [pid] = pids.as_slice() else {
         anyhow::bail!("{} helpers", pids.len());

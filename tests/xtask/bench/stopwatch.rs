@@ -18,16 +18,21 @@ pub struct Stopwatch {
 }
 
 impl Stopwatch {
+    /// For a command in a world's host.
+    ///
     /// # Errors
     /// It cannot be started.
-    pub fn new(world: &World, person: Option<&Person>, line: &[&str]) -> Result<Self> {
-        let mut whole = vec![ROLES, "stopwatch", "--"];
-        whole.extend(line);
-        let mut process = world
-            .command("host", person, &whole)?
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+    pub fn in_world(world: &World, person: Option<&Person>, line: &[&str]) -> Result<Self> {
+        let whole = [&[ROLES, "stopwatch", "--"], line].concat();
+        Self::start(world.command("host", person, &whole)?, line)
+    }
+
+    /// `role` runs this file's role with `line`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(mut role: Command, line: &[&str]) -> Result<Self> {
+        let mut process = role.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         Ok(Self {
             line: process.stdin.take(),
             answers: BufReader::new(process.stdout.take().context("no standard output")?),
