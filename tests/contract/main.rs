@@ -8,5 +8,6 @@ mod lints;
 mod parser;
 mod polkit;
 mod repo;
+mod setup;
 mod supply;
 mod units;

@@ -60,8 +60,9 @@ impl Need {
             .filter(|name| machine::find(name).is_none())
             .cloned()
             .collect();
-        if !self.files.is_empty() && !self.files.iter().any(|path| machine::has_file(path)) {
-            lacks.push(self.files.join(" or "));
+        if !self.files.iter().any(|path| machine::has_file(path)) {
+            // The others are where it is elsewhere.
+            lacks.extend(self.files.first().cloned());
         }
         lacks
     }
