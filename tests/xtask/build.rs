@@ -1,7 +1,7 @@
 //! `cargo xtask build`: each program on its own, since a build of the workspace gives each the features of all, and into the folder
-//! where worlds look for them.
+//! where worlds look for them; the manual beside them.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 use lab::programs;
@@ -46,7 +46,14 @@ pub fn build(release: bool) -> Result<()> {
         cargo::run(&mut command)?;
         place(&made.join(profile).join(name), &folder.join(name))?;
     }
-    Ok(())
+    manual(&folder)
+}
+
+/// The manual's pages, `man/man1/*.1` beside the programs: the command line writes them from its own definitions.
+fn manual(folder: &Path) -> Result<()> {
+    let mut command = Command::new(folder.join("lonewire"));
+    command.arg("--write-manual").arg(folder.join("man/man1"));
+    cargo::run(&mut command)
 }
 
 /// Copies by rename: a world may be running what is there.

@@ -30,6 +30,34 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// What each tells, for lonewire(1).
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Failure => "It failed: the message says what, where and what to do.",
+            Self::Usage => "Wrong use of the command line.",
+            Self::Timeout => {
+                "There was no handshake in time: the tunnel is connecting or blocked, and its apps are offline."
+            }
+            Self::NotAuthorized => {
+                "You may not do this, or nobody answered the question for a password."
+            }
+            Self::Configuration => "A configuration is not valid; nothing was changed.",
+            Self::Leak => "A namespace is not as it must be; nothing is started in it.",
+            Self::NotRunning => "The helper or the system bus cannot be reached.",
+            Self::NoSuch => {
+                "There is no such tunnel or app, or it is not clear which one is meant."
+            }
+            Self::Own => {
+                "Whatever kept the program from starting; its code stands in brackets behind the message, and with --json in the object."
+            }
+            Self::CannotExecute => "The program was found and cannot be executed.",
+            Self::NoSuchProgram => "There is no such program.",
+            Self::Interrupted => "Interrupted by Ctrl-C.",
+        }
+    }
+}
+
 /// Something that went wrong, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

@@ -10,6 +10,7 @@ pub mod failure;
 mod feed;
 mod file;
 pub mod helper_error;
+pub mod man;
 mod print;
 pub mod run;
 pub mod select;
@@ -28,22 +29,31 @@ use failure::{Exit, Failure};
 #[command(
     name = "lonewire",
     version,
-    about = "Run chosen programs through a WireGuard tunnel and nothing else"
+    about = "Run chosen programs through a WireGuard tunnel and nothing else",
+    subcommand_value_name = "COMMAND",
+    before_help = "Examples:\n  lonewire import home.conf\n  lonewire run -t home -- curl https://example.org/\n  lonewire status --watch"
 )]
 struct Cli {
-    /// Print JSON, one object with a schema number
-    #[arg(long, global = true)]
+    /// Print one JSON object, errors too; the same fields for ever
+    #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
     /// Print tab-separated columns without headings
-    #[arg(short = 'q', long, global = true, conflicts_with = "json")]
+    #[arg(
+        short = 'q',
+        long,
+        global = true,
+        help_heading = "Global options",
+        conflicts_with = "json"
+    )]
     terse: bool,
     /// Never ask anything: no password, no question
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     no_input: bool,
     /// When to colour what is printed
     #[arg(
         long,
         global = true,
+        help_heading = "Global options",
         value_name = "WHEN",
         value_enum,
         default_value_t,
@@ -103,7 +113,7 @@ enum Verb {
     Up(command::up::Args),
     /// Take a tunnel down
     Down(command::down::Args),
-    /// Show how the tunnels do: state, handshake, traffic, apps
+    /// Show state, handshake, traffic and apps of the tunnels that are up
     Status(command::status::Args),
     /// Show when a tunnel was up, blocked or off, and why
     Log(command::log::Args),
@@ -115,9 +125,9 @@ enum Verb {
     Stop(command::stop::Args),
     /// Tell what happens as JSON lines until interrupted
     Monitor(command::monitor::Args),
-    /// Look for what Lonewire needs and say what mends it
+    /// Check what Lonewire needs on this machine, and say what to do where something is missing
     Doctor(command::doctor::Args),
-    /// Print what makes a shell complete this command
+    /// Print a script that makes a shell complete lonewire
     Completions(command::completions::Args),
 }
 
@@ -165,6 +175,9 @@ pub fn main() -> ExitCode {
     {
         return run::guardian::guard();
     }
+    if let Some(code) = manual() {
+        return code;
+    }
     // Nothing else is done where a shell asks for completions.
     clap_complete::CompleteEnv::with_factory(command).complete();
     let cli = match Cli::try_parse() {
@@ -184,6 +197,24 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+/// Writes the manual, where that is what is wanted.
+fn manual() -> Option<ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    let folder = words
+        .next()
+        .filter(|word| word == man::ARGUMENT)
+        .and(words.next())?;
+    let written = man::write(std::path::Path::new(&folder));
+    Some(match written {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::system(folder.display(), error);
+            failure.show(false);
+            ExitCode::from(failure.exit as u8)
+        }
+    })
 }
 
 fn refuse_set_uid() -> Result<(), Failure> {

@@ -354,6 +354,60 @@ fn every_shell_gets_completions() {
     }
 }
 
+/// A script for a shell that loads completions and completes `lonewire up --wa`.
+#[test]
+fn shells_load_the_completions() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_lonewire")).parent().unwrap();
+    let path = std::env::join_paths(
+        std::iter::once(programs.to_owned())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    )
+    .unwrap();
+    let bash = |how: &str| {
+        format!(
+            "set -eu; source <(lonewire completions bash {how}); \
+             spec=$(complete -p lonewire); [[ $spec =~ -F\\ ([^ ]+) ]]; \
+             COMP_WORDS=(lonewire up --wa); COMP_CWORD=2; COMP_LINE='lonewire up --wa'; COMP_POINT=16; COMP_TYPE=9; \
+             \"${{BASH_REMATCH[1]}}\" lonewire --wa up || true; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        )
+    };
+    for (shell, script) in [
+        ("bash", bash("")),
+        ("bash", bash("--static")),
+        (
+            "zsh",
+            "autoload -U compinit; compinit -u -D; source <(lonewire completions zsh); print -- ${_comps[lonewire]:+--wait}".to_owned(),
+        ),
+        (
+            "fish",
+            "lonewire completions fish | source; complete -C 'lonewire up --wa'".to_owned(),
+        ),
+    ] {
+        let mut command = Command::new(shell);
+        command
+            .current_dir(folder.path())
+            .env_clear()
+            .env("HOME", folder.path())
+            .env("PATH", &path)
+            .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
+            .args(["-c", &script])
+            .stdin(Stdio::null());
+        match command.output() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && shell != "bash" => {
+                println!("skipped: there is no {shell}");
+            }
+            Err(error) => panic!("{shell}: {error}"),
+            Ok(output) => {
+                let told = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success() && told.is_empty(), "{shell}: {told}");
+                let shown = String::from_utf8_lossy(&output.stdout);
+                assert!(shown.contains("--wait"), "{shell}: {shown}\n{script}");
+            }
+        }
+    }
+}
+
 #[test]
 fn completing_without_a_bus_is_silent() {
     let folder = tempfile::tempdir().unwrap();

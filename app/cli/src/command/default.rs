@@ -3,8 +3,14 @@
 use super::Outcome;
 use crate::{complete, context::Context, select};
 
+const NOTES: &str = "\
+Where there is only one tunnel, it is meant without this.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire default home")]
+#[command(
+    before_help = "Examples:\n  lonewire default home",
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id of the tunnel
     #[arg(add = complete::tunnels())]

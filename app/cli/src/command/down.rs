@@ -12,8 +12,14 @@ use crate::{
     select::{self, Tunnel},
 };
 
+const NOTES: &str = "\
+Apps that run in a tunnel keep it up: stop them first (lonewire stop), or use --force.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire down\n  lonewire down home\n  lonewire down --all")]
+#[command(
+    before_help = "Examples:\n  lonewire down\n  lonewire down home\n  lonewire down --all",
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id of the tunnel; without it the default tunnel
     #[arg(add = complete::tunnels())]
@@ -21,7 +27,7 @@ pub struct Args {
     /// Every tunnel that is up
     #[arg(long, conflicts_with = "tunnel")]
     all: bool,
-    /// Although apps run in it: they are offline until they end
+    /// Also if apps run in it: they stay offline until they end
     #[arg(long)]
     force: bool,
 }

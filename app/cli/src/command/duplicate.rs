@@ -12,9 +12,13 @@ use crate::{
     print, select,
 };
 
+const NOTES: &str = "\
+Both have the same key, so that only one of them can be up at a time.";
+
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Examples:\n  lonewire duplicate home\n  lonewire duplicate home home-test"
+    before_help = "Examples:\n  lonewire duplicate home\n  lonewire duplicate home home-test",
+    after_help = NOTES
 )]
 pub struct Args {
     /// Name or id of the tunnel

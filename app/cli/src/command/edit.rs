@@ -29,9 +29,14 @@ use crate::{
 /// Editors that are tried where none is named.
 const EDITORS: [&str; 4] = ["sensible-editor", "editor", "nano", "vi"];
 
+const NOTES: &str = "\
+Keys that are stored read (unchanged), and a line that still reads so keeps the stored key. A tunnel that is up takes \
+the change over when it is next brought up. Whatever was typed is kept if it cannot be taken over.";
+
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Examples:\n  lonewire edit home\n  EDITOR=nano lonewire edit home\n  lonewire edit home --from home.conf"
+    before_help = "Examples:\n  lonewire edit home\n  EDITOR=nano lonewire edit home\n  lonewire edit home --from home.conf",
+    after_help = NOTES
 )]
 pub struct Args {
     /// Name or id of the tunnel

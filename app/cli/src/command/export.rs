@@ -11,8 +11,14 @@ use crate::{
     complete, config::check, context::Context, file::write_new, helper_error::About, print, select,
 };
 
+const NOTES: &str = "\
+The lines of secret keys are left out: those keys never leave the helper.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire export home\n  lonewire export home -o home.conf")]
+#[command(
+    before_help = "Examples:\n  lonewire export home\n  lonewire export home -o home.conf",
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id of the tunnel
     #[arg(add = complete::tunnels())]

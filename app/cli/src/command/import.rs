@@ -25,9 +25,14 @@ use crate::{
 /// Configurations a call: the bus passes 16 descriptors.
 const BATCH: usize = 14;
 
+const NOTES: &str = "\
+Keys go to the helper and are never shown again. Commands of a configuration (PostUp and the like) are never run; what \
+is left out is told with its line. With --terse the columns are id, name and file.";
+
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Examples:\n  lonewire import wg0.conf\n  lonewire import mullvad.zip\n  lonewire import qr-code.png --name phone\n  pass show vpn | lonewire import - --name home"
+    before_help = "Examples:\n  lonewire import wg0.conf\n  lonewire import mullvad.zip\n  lonewire import qr-code.png --name phone\n  pass show vpn | lonewire import - --name home",
+    after_help = NOTES
 )]
 pub struct Args {
     /// Configurations, .zip archives of them, pictures of QR codes, or - for standard input

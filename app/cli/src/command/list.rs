@@ -11,8 +11,14 @@ use crate::{
     time,
 };
 
+const NOTES: &str = "\
+With --terse the columns are id, name, state, number of apps, and \"default\" for the default tunnel.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire list\n  lonewire list --json")]
+#[command(
+    before_help = "Examples:\n  lonewire list\n  lonewire list --json",
+    after_help = NOTES
+)]
 pub struct Args {}
 
 pub fn run(context: &Context, _args: &Args) -> Outcome {

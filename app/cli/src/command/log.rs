@@ -17,8 +17,15 @@ Examples:
   lonewire log home --since 1h
   lonewire log home --since 2026-11-22T10:00:00Z";
 
+const NOTES: &str = "\
+The states of the last 7 days are kept; of what apps reached nothing is recorded. With --terse the columns are time, \
+state and why.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES)]
+#[command(
+    before_help = EXAMPLES,
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id; the default tunnel without one
     #[arg(add = complete::tunnels())]

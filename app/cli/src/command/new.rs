@@ -11,8 +11,15 @@ use crate::{
     print, select,
 };
 
+const NOTES: &str = "\
+The private key is made by the helper and never leaves it. Give the public key to the other side, then add a [Peer] \
+with lonewire edit.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire new --name home\n  lonewire edit home")]
+#[command(
+    before_help = "Examples:\n  lonewire new --name home\n  lonewire edit home",
+    after_help = NOTES
+)]
 pub struct Args {
     /// What the tunnel is called
     #[arg(long)]

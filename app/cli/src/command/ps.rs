@@ -18,8 +18,14 @@ Examples:
   lonewire ps
   lonewire ps --all --json";
 
+const NOTES: &str = "\
+With --terse the columns are id, name, tunnel, process id, state, since, and how the first process ended.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES)]
+#[command(
+    before_help = EXAMPLES,
+    after_help = NOTES
+)]
 pub struct Args {
     /// Also those that ended in the last ten minutes
     #[arg(short, long)]

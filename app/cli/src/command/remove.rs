@@ -3,8 +3,14 @@
 use super::Outcome;
 use crate::{complete, context::Context, helper_error::About, select};
 
+const NOTES: &str = "\
+Its keys are deleted with it; there is no way back. A tunnel that is up is taken down first: lonewire down.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire remove old-vpn")]
+#[command(
+    before_help = "Examples:\n  lonewire remove old-vpn",
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id of the tunnel
     #[arg(add = complete::tunnels())]

@@ -3,8 +3,14 @@
 use super::Outcome;
 use crate::{complete, context::Context, helper_error::About, select};
 
+const NOTES: &str = "\
+Upper and lower case are one: no two names differ in that alone.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire rename wg0 home")]
+#[command(
+    before_help = "Examples:\n  lonewire rename wg0 home",
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id of the tunnel
     #[arg(add = complete::tunnels())]

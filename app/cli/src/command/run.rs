@@ -8,14 +8,23 @@ use crate::{
     run::{self, Wish},
 };
 
+const NOTES: &str = "\
+The program has your identity, your environment and your folder, but the tunnel's network alone, and LONEWIRE_TUNNEL \
+is set for it. Where all three standard streams are terminals it gets a terminal of its own in front of yours: the \
+size of the window, Ctrl-C and Ctrl-Z work as always. If lonewire is ended before it, it gets SIGHUP, unless it was \
+started with --detach.\n\nThe exit status is the program's own, or 128 and the number of the signal that ended it. \
+125: it was not started; 126: it cannot be executed; 127: there is no such program.";
+
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Examples:\n  lonewire run -- firefox\n  lonewire run -t home -- curl https://example.org/\n  lonewire run --detach -- transmission-gtk"
+    before_help = "Examples:\n  lonewire run -- firefox\n  lonewire run -t home -- curl https://example.org/\n  lonewire run --detach -- transmission-gtk",
+    after_help = NOTES,
+    override_usage = "lonewire run [OPTIONS] [--] COMMAND [ARGUMENT]..."
 )]
 pub struct Args {
     #[command(flatten)]
     pub how: How,
-    /// Do not wait for the program: print the app's id and go. It lives on when this terminal is closed
+    /// Print the app's id and end while the program runs on, also when this terminal is closed
     #[arg(long)]
     detach: bool,
     /// The program and its arguments
@@ -26,17 +35,17 @@ pub struct Args {
 /// What `run` and `shell` have in common.
 #[derive(Debug, clap::Args)]
 pub struct How {
-    /// Name or id of the tunnel; without it the default tunnel. It is brought up where it is off
+    /// Name or id of the tunnel, without it the default tunnel; it is brought up if it is off
     #[arg(short, long, value_name = "TUNNEL")]
     pub tunnel: Option<String>,
-    /// Seconds to wait for the handshake; 0 starts the program although it is offline
+    /// Seconds to wait for a handshake, 20 without a number; with 0 the program starts although it is offline
     #[arg(long, value_name = "SECONDS", default_value_t = 10, default_missing_value = "20", num_args = 0..=1, require_equals = true,
           value_parser = clap::value_parser!(u32).range(0..=20))]
     pub wait: u32,
     /// Start with the environment of a fresh login instead of this one
     #[arg(long)]
     pub clean_env: bool,
-    /// What the app is called in lists
+    /// What the app is called in lists, instead of its file name
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 }

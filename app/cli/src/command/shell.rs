@@ -8,8 +8,15 @@ use crate::{
     run::{self},
 };
 
+const NOTES: &str = "\
+It is a login shell of yours, $SHELL, and all that is started from it is in the tunnel too. The exit status is as with \
+lonewire run.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire shell\n  lonewire shell -t home")]
+#[command(
+    before_help = "Examples:\n  lonewire shell\n  lonewire shell -t home",
+    after_help = NOTES
+)]
 pub struct Args {
     #[command(flatten)]
     how: How,

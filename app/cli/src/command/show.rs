@@ -16,8 +16,14 @@ use crate::{
     time,
 };
 
+const NOTES: &str = "\
+Private and preshared keys are never shown: they do not leave the helper.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire show\n  lonewire show home --json")]
+#[command(
+    before_help = "Examples:\n  lonewire show\n  lonewire show home --json",
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id of the tunnel; without it the default tunnel
     #[arg(add = complete::tunnels())]

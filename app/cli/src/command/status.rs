@@ -24,8 +24,15 @@ Examples:
 /// Counters and the age of a handshake come with no event.
 const REFRESH: Duration = Duration::from_secs(2);
 
+const NOTES: &str = "\
+With --terse the columns are id, name, state, since, last handshake, bytes received, bytes sent, number of apps, and \
+why.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES)]
+#[command(
+    before_help = EXAMPLES,
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id; without one every tunnel that is not off
     #[arg(add = complete::tunnels())]

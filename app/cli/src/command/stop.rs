@@ -19,16 +19,22 @@ Examples:
   lonewire stop 5f3a09c1 1234
   lonewire stop --all --force";
 
+const NOTES: &str = "\
+Apps get SIGTERM, with --force SIGKILL: their first process and all that came from it.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES)]
+#[command(
+    before_help = EXAMPLES,
+    after_help = NOTES
+)]
 pub struct Args {
     /// Id, first digits of one, name, or pid of the first process
     #[arg(value_name = "APP", required_unless_present = "all", add = complete::apps())]
     apps: Vec<String>,
-    /// All that run
+    /// Every app that runs
     #[arg(short, long, conflicts_with = "apps")]
     all: bool,
-    /// Do not ask them: kill
+    /// Kill them instead of asking them to end
     #[arg(short, long)]
     force: bool,
 }

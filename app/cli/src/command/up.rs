@@ -12,8 +12,15 @@ use crate::{
     print, select, time,
 };
 
+const NOTES: &str = "\
+If there is no handshake in time, connecting goes on and the exit status is 3. The exit status is 0 only when the \
+tunnel is protected, or with --wait 0.";
+
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Examples:\n  lonewire up\n  lonewire up home --wait 20")]
+#[command(
+    before_help = "Examples:\n  lonewire up\n  lonewire up home --wait 20",
+    after_help = NOTES
+)]
 pub struct Args {
     /// Name or id of the tunnel; without it the default tunnel
     #[arg(add = complete::tunnels())]
