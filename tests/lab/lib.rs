@@ -60,6 +60,7 @@ pub mod tty;
 pub mod unit;
 pub mod uplinks;
 pub mod users;
+pub mod warden;
 pub mod world;
 
 pub use baseline::Baseline;

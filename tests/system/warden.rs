@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{IoSlice, IoSliceMut, Read as _, Seek as _, pipe},
+    io::{IoSlice, Read as _, Seek as _, pipe},
     mem::MaybeUninit,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -14,28 +14,22 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lab::system::{
-    Place, Session, System,
-    connector::Connector,
-    poll,
-    vpn::{NAME, Vpn},
+use lab::{
+    system::{
+        Place, Session, System,
+        connector::Connector,
+        poll,
+        vpn::{NAME, Vpn},
+    },
+    warden::{PATIENCE, ask, event, pair, wait},
 };
 use lonewire_api::names;
 use lonewire_core::{
     dataplane,
-    launch::{self, Event, Exit, Launch, REQUEST, Request, User},
+    launch::{Event, Exit, Launch, Request, User},
     name::LinkName,
 };
-use rustix::{
-    fs::{MemfdFlags, SealFlags},
-    net::{
-        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-    },
-};
-
-/// As long as any answer may take with hundreds of requests before it.
-const PATIENCE: Duration = Duration::from_secs(30);
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// A system with one namespace that holds a TUN, and a user.
 struct Stage<'a> {
@@ -165,74 +159,6 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Sends a request as the helper does.
-fn ask(warden: &Connector, request: &Request, files: &[BorrowedFd<'_>]) -> Result<UnixStream> {
-    let memfd =
-        rustix::fs::memfd_create("request", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let text = launch::encode(request)?;
-    ensure!(
-        rustix::io::write(&memfd, &text)? == text.len(),
-        "a short write"
-    );
-    rustix::fs::fcntl_add_seals(
-        &memfd,
-        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
-    )?;
-    let connection = warden.connect()?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    let mut rights = vec![memfd.as_fd()];
-    rights.extend(files);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ensure!(
-        ancillary.push(SendAncillaryMessage::ScmRights(&rights)),
-        "no room for descriptors"
-    );
-    sendmsg(
-        &connection,
-        &[IoSlice::new(&[REQUEST])],
-        &mut ancillary,
-        SendFlags::NOSIGNAL,
-    )?;
-    Ok(connection)
-}
-
-/// The next event and what came with it.
-fn event(mut connection: &UnixStream) -> Result<(Event, Vec<OwnedFd>)> {
-    let mut head = [0; 4];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let got = recvmsg(
-        connection,
-        &mut [IoSliceMut::new(&mut head)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?
-    .bytes;
-    ensure!(got == head.len(), "the warden hung up");
-    let mut files = Vec::new();
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            files.extend(rights);
-        }
-    }
-    let mut body = vec![0; u32::from_le_bytes(head) as usize];
-    connection.read_exact(&mut body)?;
-    Ok((launch::decode(&body)?, files))
-}
-
-/// Reads on until the app has ended: how its first process did.
-fn wait(connection: &UnixStream) -> Result<Exit> {
-    let mut exit = None;
-    loop {
-        match event(connection)?.0 {
-            Event::Exited(how) => exit = Some(how),
-            Event::Ended => return exit.context("ended without an exit"),
-            other => bail!("{other:?}"),
-        }
-    }
-}
-
 /// How many instances of the warden systemd knows.
 fn units(system: &System) -> Result<usize> {
     let units = [
@@ -329,12 +255,7 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
 
     // Held, its user has his service manager take it.
     let mut out = tempfile::tempfile()?;
-    let (ours, theirs) = socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let (ours, theirs) = pair()?;
     let app = stage.request(&argv, null.as_fd(), out.as_fd(), Some(theirs.as_fd()))?;
     drop(theirs);
     let mut held = [0; 64];
