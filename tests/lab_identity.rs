@@ -3,10 +3,11 @@
 use anyhow::Result;
 use lab::{ALICE, BOB, Spec, World, identity, probe::Probe, product::text};
 
-/// What may differ, beside the session's keyring and the parent. Whoever adds to this list changes what Lonewire promises.
+/// What may differ, beside the parent. Whoever adds to this list changes what Lonewire promises.
 const ALLOWED: &[&str] = &[
     "NoNewPrivs",
     "cgroup",
+    "keyring",
     "namespace mnt",
     "namespace net",
     "env LONEWIRE_*",
@@ -41,6 +42,19 @@ fn a_program_is_who_it_would_be_after_a_login() -> Result<()> {
             text(&inside, "env LONEWIRE_TUNNEL"),
             world.tunnel(person, "demo", "id")?
         );
+        // What was not read would be the same by both.
+        for key in [
+            "ioprio",
+            "keyring",
+            "scheduling",
+            "timerslack_ns",
+            "oom_score_adj",
+            "personality",
+            "cgroup",
+            "nice",
+        ] {
+            assert_ne!(text(&inside, key), "", "{key}");
+        }
         // No signal is ignored, not even one of those that libc keeps to itself.
         let out = world.run_inside(person, "demo", &["grep", "SigIgn", "/proc/self/status"])?;
         assert_eq!(out.ok()?.stdout, "SigIgn:\t0000000000000000\n");

@@ -245,6 +245,7 @@ fn t50_each_step_that_fails_keeps_the_program_from_starting() -> Result<()> {
         );
         let found = refused(&alone, trace(&alone));
         alone.warden = own;
+        let _ = fs::remove_file(alone.world.path(TRACE));
         match found {
             Ok(found) if found == stage => {}
             other => wrong.push(format!("{call} {answer}: {other:?} instead of {stage:?}")),
@@ -574,63 +575,72 @@ fn t39_the_warden_is_static_and_asks_no_user_database() -> Result<()> {
     Ok(())
 }
 
+/// A process that ends with this value.
+struct Other(std::process::Child);
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn t36_a_terminal_that_is_not_the_programs_takes_nothing_from_it() -> Result<()> {
     let alone = Alone::new()?;
     let terminal = nix::pty::openpty(None, None)?;
     // Somebody else's: a shell, say, that leads its session.
-    let mut shell = std::process::Command::new("setsid")
-        .args(["--ctty", "sleep", "600"])
-        .stdin(terminal.slave.try_clone()?)
-        .spawn()?;
-    let done = (|| -> Result<()> {
-        let path = format!("/proc/{}/stat", shell.id());
-        until(PATIENCE, "a terminal's session", || {
-            let stat = fs::read_to_string(&path)?;
-            let (_, rest) = stat.rsplit_once(") ").context("stat")?;
-            Ok(rest
-                .split(' ')
-                .nth(4)
-                .is_some_and(|terminal| terminal != "0"))
-        })?;
-        let inject = "$c = 'x'; print defined(ioctl(STDERR, 0x5412, $c)) ? 'injected' : 0 + $!";
-        // The control: root may.
-        let root = std::process::Command::new("perl")
-            .args(["-e", inject])
-            .stderr(terminal.slave.try_clone()?)
-            .output()?;
-        if root.stdout != b"injected" {
-            println!("this kernel has no TIOCSTI: nothing can be injected by anybody");
-        }
-        let (null, record, mut out) = (
-            File::open("/dev/null")?,
-            tempfile::tempfile()?,
-            tempfile::tempfile()?,
-        );
-        let files = Files {
-            streams: [null.as_fd(), out.as_fd(), terminal.slave.as_fd()],
-            hold: None,
-            tie: None,
-            record: record.as_fd(),
-        };
-        let steal = "print ' ', defined(ioctl(STDERR, 0x540E, 1)) ? 'stolen' : 0 + $!";
-        let request = alone.request(&["/usr/bin/perl", "-e", &format!("{inject}; {steal}")]);
-        let app = alone.send(&alone.warden, request, &files)?;
-        ensure!(
-            matches!(event(&app)?.0, Event::Started { .. }),
-            "not started"
-        );
-        assert_eq!(wait(&app)?, Exit::Code(0));
-        std::io::Seek::rewind(&mut out)?;
-        assert_eq!(
-            std::io::read_to_string(out)?,
-            format!("{0} {0}", libc::EPERM)
-        );
-        Ok(())
-    })();
-    shell.kill()?;
-    shell.wait()?;
-    done
+    let shell = Other(
+        std::process::Command::new("setsid")
+            .args(["--ctty", "sleep", "600"])
+            .stdin(terminal.slave.try_clone()?)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()?,
+    );
+    let path = format!("/proc/{}/stat", shell.0.id());
+    until(PATIENCE, "a terminal's session", || {
+        let stat = fs::read_to_string(&path)?;
+        let (_, rest) = stat.rsplit_once(") ").context("stat")?;
+        Ok(rest
+            .split(' ')
+            .nth(4)
+            .is_some_and(|terminal| terminal != "0"))
+    })?;
+    let inject = "$c = 'x'; print defined(ioctl(STDERR, 0x5412, $c)) ? 'injected' : 0 + $!";
+    // The control: root may.
+    let root = std::process::Command::new("perl")
+        .args(["-e", inject])
+        .stderr(terminal.slave.try_clone()?)
+        .output()?;
+    if root.stdout != b"injected" {
+        println!("this kernel has no TIOCSTI: nothing can be injected by anybody");
+    }
+    let (null, record, mut out) = (
+        File::open("/dev/null")?,
+        tempfile::tempfile()?,
+        tempfile::tempfile()?,
+    );
+    let files = Files {
+        streams: [null.as_fd(), out.as_fd(), terminal.slave.as_fd()],
+        hold: None,
+        tie: None,
+        record: record.as_fd(),
+    };
+    let steal = "print ' ', defined(ioctl(STDERR, 0x540E, 1)) ? 'stolen' : 0 + $!";
+    let request = alone.request(&["/usr/bin/perl", "-e", &format!("{inject}; {steal}")]);
+    let app = alone.send(&alone.warden, request, &files)?;
+    ensure!(
+        matches!(event(&app)?.0, Event::Started { .. }),
+        "not started"
+    );
+    assert_eq!(wait(&app)?, Exit::Code(0));
+    std::io::Seek::rewind(&mut out)?;
+    assert_eq!(
+        std::io::read_to_string(out)?,
+        format!("{0} {0}", libc::EPERM)
+    );
+    Ok(())
 }
 
 #[test]

@@ -79,6 +79,9 @@ pub fn own() -> Result<Value> {
         "loginuid",
         "coredump_filter",
         "cgroup",
+        "timerslack_ns",
+        "attr/current",
+        "attr/exec",
     ] {
         // A kernel without one has it for nobody.
         if let Ok(text) = fs::read_to_string(format!("/proc/self/{file}")) {
@@ -93,7 +96,29 @@ pub fn own() -> Result<Value> {
         "nice".into(),
         rustix::process::getpriority_process(None)?.to_string(),
     );
+    // These have no file. What a program of theirs has is what this one has: it passes on to those that it starts.
+    for (name, line) in [
+        ("ioprio", ["ionice"].as_slice()),
+        ("keyring", &["keyctl", "rdescribe", "@s"]),
+        ("keyring of the user", &["keyctl", "rdescribe", "@u"]),
+        (
+            "scheduling",
+            &["sh", "-c", "chrt --pid $$ | sed 's/.*current//'"],
+        ),
+    ] {
+        all.insert(name.into(), said(line)?);
+    }
     Ok(json!(all))
+}
+
+/// What a program writes.
+fn said(line: &[&str]) -> Result<String> {
+    let (program, arguments) = line.split_first().context("no program")?;
+    let mut command = std::process::Command::new(program);
+    let out = command.args(arguments).stdin(std::process::Stdio::null());
+    let out = out.output().with_context(|| (*program).to_owned())?;
+    let text = [out.stdout, out.stderr].concat();
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
 /// What differs, but for what `allowed` names; a name that ends in `*` stands for all that begin so.
@@ -131,11 +156,11 @@ pub fn differences(inside: &Value, outside: &Value, allowed: &[&str]) -> Vec<Str
         .collect()
 }
 
-/// What a program in a tunnel may have different from one of its person's login. The session's keyring and the parent, which may
-/// differ too, are not looked at.
+/// What a program in a tunnel may have different from one of its person's login. The parent, which may differ too, is not looked at.
 pub const ALLOWED: &[&str] = &[
     "NoNewPrivs",
     "cgroup",
+    "keyring",
     "namespace mnt",
     "namespace net",
     "env LONEWIRE_*",
