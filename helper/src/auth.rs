@@ -216,6 +216,8 @@ pub struct Bouncer<O> {
 }
 
 impl<O: Ownership> Bouncer<O> {
+    /// `bus`: for questions to the bus and to polkit, and nothing else. While many calls with descriptors wait for a connection,
+    /// dbus-daemon drops or refuses all that is sent to it, answers too: one user's flood would take them from everybody.
     /// `prompts`: how many a user may have open at a time.
     ///
     /// # Errors

@@ -92,13 +92,16 @@ async fn serve(ports: Sys) -> anyhow::Result<()> {
         }
     }
 
-    let connection = zbus::connection::Builder::system()
-        .build()
-        .await
-        .context("the system bus")?;
-    bus::serve(&connection, handle.clone(), Deadlines::default())
-        .await
-        .context("serving on the bus")?;
+    let connection = system_bus().await?;
+    let questions = system_bus().await?;
+    bus::serve(
+        &connection,
+        &questions,
+        handle.clone(),
+        Deadlines::default(),
+    )
+    .await
+    .context("serving on the bus")?;
     let flags = RequestNameFlags::DO_NOT_QUEUE;
     match connection.request_name_with_flags(BUS_NAME, flags).await {
         Ok(RequestNameReply::PrimaryOwner) => {}
@@ -118,10 +121,18 @@ async fn serve(ports: Sys) -> anyhow::Result<()> {
             bail!("the engine ended");
         }
         () = connection.closed() => bail!("the bus has gone"),
+        () = questions.closed() => bail!("the bus has gone"),
     }
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping; tunnels and apps go on");
     Ok(())
+}
+
+async fn system_bus() -> anyhow::Result<zbus::Connection> {
+    zbus::connection::Builder::system()
+        .build()
+        .await
+        .context("the system bus")
 }
 
 /// Where no service manager listens, nobody is told.

@@ -10,20 +10,23 @@ use crate::auth::Caller;
 
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
-/// The bus answers at once or something is wrong.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// The bus answers at once, or not at all: dbus-daemon drops its own answers while more than 64 descriptors wait for a connection
+/// (`max_outgoing_unix_fds`), and anybody may send some along with a signal. So it is asked again.
+const DEADLINE: Duration = Duration::from_millis(500);
+const ATTEMPTS: usize = 10;
 
 /// uid and pid of a connection; `None` for any error, and where one of the two is missing.
 pub async fn credentials(bus: &Connection, sender: &str) -> Option<Caller> {
-    let body = (sender,);
-    let call = bus.call_method(
-        Some(BUS),
-        BUS_PATH,
-        Some(BUS),
-        "GetConnectionCredentials",
-        &body,
-    );
-    let reply = tokio::time::timeout(DEADLINE, call).await.ok()?.ok()?;
+    let (member, body) = ("GetConnectionCredentials", (sender,));
+    let mut reply = None;
+    for _ in 0..ATTEMPTS {
+        let call = bus.call_method(Some(BUS), BUS_PATH, Some(BUS), member, &body);
+        if let Ok(answer) = tokio::time::timeout(DEADLINE, call).await {
+            reply = Some(answer.ok()?);
+            break;
+        }
+    }
+    let reply = reply?;
     let body = reply.body();
     let credentials: HashMap<String, OwnedVariant> = body.deserialize().ok()?;
     let uid = u32::try_from(credentials.get("UnixUserID")?).ok()?;

@@ -76,11 +76,20 @@ impl Door {
 #[derive(Debug, Default)]
 struct Replies {
     came: Mutex<HashMap<u32, (Message, Instant)>>,
+    signals: Mutex<Vec<(String, String)>>,
     news: Condvar,
 }
 
 impl Replies {
     fn add(&self, message: Message) {
+        if message.message_type() == Type::Signal {
+            let of = message.body().deserialize::<String>();
+            let header = message.header();
+            let about = of.or_else(|_| first_word(&message)).unwrap_or_default();
+            let member = header.member().map_or("", |member| member.as_str());
+            let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+            signals.push((member.to_owned(), about));
+        }
         let is_reply = matches!(message.message_type(), Type::MethodReturn | Type::Error);
         if let Some(serial) = message.header().reply_serial().filter(|_| is_reply) {
             let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,6 +97,13 @@ impl Replies {
             self.news.notify_all();
         }
     }
+}
+
+/// Of a signal with more than a string.
+fn first_word(message: &Message) -> zbus::Result<String> {
+    type Changes = HashMap<String, zbus::OwnedVariant>;
+    let body = message.body();
+    Ok(body.deserialize::<(String, Changes)>()?.0)
 }
 
 /// A connection to the bus. Dropping it is leaving.
@@ -217,6 +233,12 @@ impl Caller {
         let sent = self.send(message)?;
         self.wait(sent, Duration::from_secs(30))
             .with_context(|| format!("no reply to {message:?}"))
+    }
+
+    /// The signals that came: name, and the string that is their first argument.
+    pub fn signals(&self) -> Vec<(String, String)> {
+        let signals = self.replies.signals.lock();
+        signals.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Calls the helper and waits for its reply.

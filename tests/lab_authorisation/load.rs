@@ -21,8 +21,14 @@ use super::{
     table::{self, asking, launch, table},
 };
 
+/// Long before anything that waits for a deadline goes on: the bus is asked again after half a second, polkit has ten. On a machine
+/// with nothing else to do it is a quarter of a second.
+const SOON: Duration = Duration::from_secs(3);
 /// Of the bus, for one connection.
 const CALLS: usize = 120;
+
+/// The bus itself lets only so many descriptors wait for one receiver.
+const BUSY: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
 
 /// Sends a call again and again on some connections, as many as the bus lets wait.
 fn flood(scene: &Scene, connections: usize, member: &str) -> Result<Vec<(Caller, Vec<Sent>)>> {
@@ -77,7 +83,7 @@ fn a_flood_of_open_questions_holds_up_nobody_else() -> Result<()> {
     scene.polkit.wait_for(1)?;
     let during = slowest(&scene)?;
     assert!(
-        during < usual + Duration::from_millis(500),
+        during < usual + SOON,
         "{during:?}, without the flood {usual:?}"
     );
     // Of one person's only so many are kept waiting; the others are told at once.
@@ -97,7 +103,7 @@ fn a_flood_of_open_questions_holds_up_nobody_else() -> Result<()> {
         scene.polkit.always(Answer::No);
         let row = &asking()[1];
         let reply = scene.alice.ask(&(row.call)("", Flags::empty())?)?;
-        Ok(reply.error() == "AccessDenied" && reply.after < Duration::from_millis(100))
+        Ok(reply.error() == "AccessDenied" && reply.after < SOON)
     })?;
     assert_eq!(helper(&scene.world)?, pid);
     Ok(())
@@ -115,22 +121,26 @@ fn a_flood_of_calls_holds_up_nobody_else() -> Result<()> {
     for member in ["List", "Check", "Replace"] {
         scene.polkit.always(Answer::No);
         let open = flood(&scene, 16, member)?;
-        let bob = scene.bob.call(TUNNELS, "List", &())?;
-        assert!(
-            bob.after < Duration::from_secs(1),
-            "{member}: {:?}",
-            bob.after
-        );
+        for _ in 0..60 {
+            let bob = scene.bob.call(TUNNELS, "List", &());
+            let bob = bob.with_context(|| format!("{member}\n{}", scene.world.log("helper")))?;
+            // It may be the bus that refuses, for the moment.
+            assert!(
+                ["", BUSY].contains(&bob.error().as_str()),
+                "{member}: {}",
+                bob.error()
+            );
+            let after = bob.after;
+            assert!(after < SOON, "{member}: {after:?}");
+        }
         for (caller, sent) in &open {
             for sent in sent {
                 let reply = caller.wait(*sent, Duration::from_secs(20));
                 let error = reply
                     .with_context(|| format!("{member}: no answer"))?
                     .error();
-                assert!(
-                    ["", "AccessDenied", "LimitsExceeded"].contains(&error.as_str()),
-                    "{error}"
-                );
+                let known = ["", "AccessDenied", "LimitsExceeded", BUSY];
+                assert!(known.contains(&error.as_str()), "{error}");
             }
         }
     }
@@ -138,6 +148,44 @@ fn a_flood_of_calls_holds_up_nobody_else() -> Result<()> {
         Ok(files()? <= descriptors + 2)
     })?;
     assert_no_trace(&before, &scene.traces()?, "a flood");
+    assert_eq!(helper(&scene.world)?, pid);
+    Ok(())
+}
+
+/// A line of the helper's `/proc/PID/status` in MiB.
+fn memory(pid: i32, key: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(kilobytes.context("no such line")?.parse::<u64>()? / 1024)
+}
+
+#[test]
+fn the_largest_messages_of_the_bus_do_not_fill_the_memory() -> Result<()> {
+    let scene = Scene::new()?;
+    let pid = helper(&scene.world)?;
+    let before = scene.traces()?;
+    // A little less than the bus takes.
+    let bytes = vec![b'x'; 31 << 20];
+    let message = call(TUNNELS, "Create", &bytes, Flags::empty())?;
+    let callers = (0..8)
+        .map(|_| scene.door.enter())
+        .collect::<Result<Vec<_>>>()?;
+    let sent = callers
+        .iter()
+        .map(|caller| caller.send(&message))
+        .collect::<Result<Vec<_>>>()?;
+    let bob = scene.bob.call(TUNNELS, "List", &())?;
+    assert_eq!(bob.error(), "");
+    assert!(bob.after < SOON, "{:?}", bob.after);
+    for (caller, sent) in callers.iter().zip(sent) {
+        let reply = caller.wait(sent, Duration::from_secs(20));
+        assert_ne!(reply.context("no answer")?.error(), "");
+    }
+    // Its unit ends it at 256.
+    let (peak, now) = (memory(pid, "VmHWM")?, memory(pid, "VmRSS")?);
+    assert!(peak < 160 && now < 64, "{peak} MiB, now {now}");
+    assert_no_trace(&before, &scene.traces()?, "large messages");
     assert_eq!(helper(&scene.world)?, pid);
     Ok(())
 }
@@ -229,7 +277,8 @@ fn quotas_hold_to_the_unit_when_all_ask_at_once() -> Result<()> {
     assert_eq!(
         (count(&errors, ""), count(&errors, "LimitsExceeded")),
         (3, 7),
-        "{errors:?}"
+        "{errors:?}\n{}",
+        scene.world.log("helper")
     );
     let apps: Vec<(String, BTreeMap<String, OwnedVariant>)> =
         scene.alice.call(APPS, "List", &())?.read()?;

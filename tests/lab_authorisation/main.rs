@@ -10,4 +10,5 @@ mod inputs;
 mod load;
 mod real;
 mod scene;
+mod signals;
 mod table;

@@ -44,13 +44,18 @@ impl Gate {
 }
 
 /// Puts the three interfaces on the bus; the name is the daemon's to claim. Call it on a connection that has served nothing yet,
-/// once the engine is ready: the quotas are read here.
+/// once the engine is ready: the quotas are read here. `questions` is another connection, on which nothing is served.
 ///
 /// # Errors
-/// The connection is gone.
-pub async fn serve(bus: &Connection, engine: Handle, deadlines: Deadlines) -> zbus::Result<()> {
+/// A connection is gone.
+pub async fn serve(
+    bus: &Connection,
+    questions: &Connection,
+    engine: Handle,
+    deadlines: Deadlines,
+) -> zbus::Result<()> {
     let prompts = engine.quotas().prompts;
-    let bouncer = Arc::new(Bouncer::new(bus, engine.clone(), deadlines, prompts).await?);
+    let bouncer = Arc::new(Bouncer::new(questions, engine.clone(), deadlines, prompts).await?);
     let herald = Herald::start(bus, engine.events());
     let closer = Closer::default();
     let gate = Gate { bouncer, engine };
