@@ -4,27 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use lonewire_api::names;
-use serde::Deserialize;
 
 use super::repo;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Installed {
-    source: Option<String>,
-    program: Option<String>,
-    destination: String,
-    mode: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct List {
-    file: Vec<Installed>,
-}
-
-fn list() -> Result<Vec<Installed>> {
-    Ok(toml::from_str::<List>(&repo::read("data/install.toml")?)?.file)
+fn list() -> Result<Vec<lab::install::Installed>> {
+    lab::install::list(repo::top())
 }
 
 /// Where files of a folder go.

@@ -88,18 +88,10 @@ pub fn record(interface: &str, file: &Path) -> Result<()> {
     }
 }
 
-/// Every whole frame that is in a file by now.
+/// Every whole frame of a file that came after `place`, which moves to the end of the last one; 0 is the beginning.
 ///
 /// # Errors
 /// Not such a file; or frames were lost, after which a clean result would prove nothing.
-pub fn read(file: &Path) -> Result<Vec<Captured>> {
-    read_since(file, &mut 0)
-}
-
-/// The same for those that came after `place`, which moves to the end of the last one.
-///
-/// # Errors
-/// As [`read`].
 pub fn read_since(file: &Path, place: &mut usize) -> Result<Vec<Captured>> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     let word = |at: usize| {

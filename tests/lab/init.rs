@@ -24,7 +24,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{net::Spec, users};
+use crate::{install, net::Spec, users};
 
 /// What the first process is told, as one line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
@@ -294,28 +294,12 @@ fn names(spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-#[derive(Deserialize)]
-struct Installed {
-    file: Vec<InstalledFile>,
-}
-
-#[derive(Deserialize)]
-struct InstalledFile {
-    source: Option<PathBuf>,
-    program: Option<String>,
-    destination: PathBuf,
-}
-
 /// Everything that `data/install.toml` lists, where it says.
 fn install(project: &Path, programs: &Path) -> Result<()> {
-    let list: Installed = toml::from_str(&fs::read_to_string(project.join("data/install.toml"))?)?;
-    for file in list.file {
-        let source = match (&file.source, &file.program) {
-            (Some(source), None) => project.join(source),
-            (None, Some(program)) => programs.join(program),
-            _ => bail!("{}: neither source nor program", file.destination.display()),
-        };
-        place(&source, &file.destination).with_context(|| source.display().to_string())?;
+    for file in install::list(project)? {
+        let source = file.origin(project, programs)?;
+        place(&source, Path::new(&file.destination))
+            .with_context(|| source.display().to_string())?;
     }
     fs::create_dir_all("/etc/polkit-1/rules.d")?;
     fs::write("/etc/polkit-1/rules.d/10-lab.rules", GRANTS)?;

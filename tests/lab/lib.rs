@@ -39,6 +39,7 @@ pub mod frame;
 pub mod graft;
 pub mod identity;
 pub mod init;
+pub mod install;
 pub mod keys;
 pub mod marker;
 pub mod meddle;

@@ -16,7 +16,7 @@ use crate::{
     init::{ROLES, UNITS},
     net::Sabotage,
     users::DATA_PLANE,
-    world::{READY, World, is_file, until},
+    world::{READY, World, until},
 };
 
 const WARDEN: &str = "/usr/libexec/lonewire/lonewire-warden";
@@ -68,7 +68,7 @@ pub fn project() -> PathBuf {
         .map(PathBuf::from)
         .as_deref()
         .and_then(Path::parent)
-        .filter(|top| is_file(&top.join("data/install.toml")))
+        .filter(|top| top.join("data/install.toml").is_file())
         .or(Path::new(built).parent())
         .unwrap_or(Path::new("/"))
         .to_owned()
@@ -97,7 +97,7 @@ pub(crate) fn roles() -> Result<PathBuf> {
     let beside = own
         .ancestors()
         .map(|path| path.join("xtask"))
-        .find(|path| is_file(path))
+        .find(|path| path.is_file())
         .context("xtask is not built: cargo xtask build")?;
     Ok(beside)
 }
@@ -128,7 +128,7 @@ pub(crate) fn built() -> Result<PathBuf> {
         "lonewire-wireguard",
     ] {
         ensure!(
-            is_file(&folder.join(name)),
+            folder.join(name).is_file(),
             "{name} is not in {}: cargo xtask build",
             folder.display()
         );
@@ -230,7 +230,7 @@ impl World {
                     "/usr/libexec/polkit-1/polkitd",
                 ]
                 .into_iter()
-                .find(|path| is_file(Path::new(path)))
+                .find(|path| Path::new(path).is_file())
                 .context("no polkitd: cargo xtask setup")?;
                 let command = self.command("host", None, &[daemon, "--no-debug"])?;
                 self.serve(name, command, "org.freedesktop.PolicyKit1")

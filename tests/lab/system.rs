@@ -19,9 +19,8 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde::Deserialize;
 
-use crate::programs::project;
+use crate::{install, programs::project, world::PATH};
 
 pub mod connector;
 mod session;
@@ -30,37 +29,8 @@ pub mod vpn;
 pub use session::{Place, Session};
 
 const BOOT: &str = include_str!("system-boot.sh");
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Poweroff, for systemd as process 1: SIGRTMIN+4.
 const POWEROFF: i32 = 4;
-
-/// A file of `data/install.toml`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Installed {
-    /// Path in the repository, or
-    pub source: Option<PathBuf>,
-    /// name of a built program.
-    pub program: Option<String>,
-    pub destination: PathBuf,
-    /// Octal.
-    pub mode: String,
-}
-
-/// The list of what is installed where.
-///
-/// # Errors
-/// The file is missing or is not what it should be.
-pub fn install_list() -> Result<Vec<Installed>> {
-    #[derive(Deserialize)]
-    struct List {
-        file: Vec<Installed>,
-    }
-    let path = project().join("data/install.toml");
-    let list: List =
-        toml::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
-    Ok(list.file)
-}
 
 /// A booted system. Dropping it powers it off and leaves nothing.
 #[derive(Debug)]
@@ -126,21 +96,14 @@ impl System {
             folder,
         };
         let mut list = list.context("stdin was asked for")?;
-        for file in install_list()? {
-            let source = match (&file.source, &file.program) {
-                (Some(source), None) => project().join(source),
-                (None, Some(name)) => programs.join(name),
-                _ => bail!(
-                    "{}: either a source or a program",
-                    file.destination.display()
-                ),
-            };
+        let project = project();
+        for file in install::list(&project)? {
             writeln!(
                 list,
                 "{}\t{}\t{}",
                 file.mode,
-                source.display(),
-                file.destination.display()
+                file.origin(&project, programs)?.display(),
+                file.destination
             )?;
         }
         drop(list);

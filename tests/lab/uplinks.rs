@@ -1,18 +1,22 @@
-//! Looks at the uplinks again and again while a test goes on: each frame is judged once.
+//! What crosses the uplinks of a world: captured on both ends of each, and judged, once at the end or again and again while a test goes on.
 
 use std::{
     collections::BTreeMap,
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
+    net::IpAddr,
 };
 
 use anyhow::{Context as _, Result};
 use memchr::memmem;
 
 use crate::{
-    Marker, Report, World, capture,
+    Marker, World, addr, capture,
+    init::LAB,
+    net,
+    oracle::{Oracle, Report},
     probe::Probe,
-    world::{READY, capture_file, until},
+    world::{READY, until},
 };
 
 /// How far the captures have been judged.
@@ -21,7 +25,32 @@ pub struct Watch(BTreeMap<(usize, &'static str), usize>);
 
 const ENDS: [&str; 2] = ["host", "router"];
 
+fn capture_file(end: &str, index: usize) -> String {
+    format!("{LAB}/{end}-{index}.pcap")
+}
+
 impl World {
+    /// Starts the captures.
+    pub(crate) fn watch_uplinks(&mut self) -> Result<()> {
+        for index in 0..self.spec.uplinks.len() {
+            for end in ENDS {
+                let name = format!("capture-{end}-{index}");
+                let line = ["capture", &net::wire(index), &capture_file(end, index)];
+                self.role(&name, end, &line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges every frame on both ends of every uplink since the world began. Sends a control first.
+    ///
+    /// # Errors
+    /// The control is not seen, or frames were lost.
+    pub fn uplinks_report(&mut self, markers: &[Marker]) -> Result<Report> {
+        self.control()?;
+        self.report_since(&mut Watch::default(), markers)
+    }
+
     /// Judges what came on both ends of every uplink since the last look. Everything sent before the last [`World::control`] or
     /// [`World::control_by`] is among it.
     ///
@@ -34,42 +63,79 @@ impl World {
             for end in ENDS {
                 let place = watch.0.entry((index, end)).or_default();
                 let frames = capture::read_since(&self.path(&capture_file(end, index)), place)?;
-                oracle.judge(
-                    &format!("uplink {index} at the {end}"),
-                    &frames,
-                    &mut report,
-                );
+                let name = format!("uplink {index} at the {end}");
+                oracle.judge(&name, &frames, &mut report);
             }
         }
         Ok(report)
     }
 
-    /// A probe beside all tunnels sends a datagram with a fresh marker as those inside do; waits until both ends of the first uplink have captured
-    /// it.
+    /// Sends a datagram in the clear from the host to the internet and waits until both ends of the first uplink have captured it: so the captures
+    /// work, and hold everything that was sent before.
     ///
     /// # Errors
     /// It is not seen in time: nothing that the captures say proves anything.
+    pub fn control(&mut self) -> Result<()> {
+        let text = Marker::new()?.hex();
+        // By bash itself: no program beside it is needed.
+        let script = format!("printf %s {text} > /dev/udp/{}/9", self.spec.web());
+        self.seen(text.into_bytes(), |world| {
+            world.run_in("host", &["bash", "-c", &script])?.ok()?;
+            Ok(())
+        })
+    }
+
+    /// The same by a probe beside all tunnels, as those inside do it.
+    ///
+    /// # Errors
+    /// As [`World::control`].
     pub fn control_by(&mut self, probe: &mut Probe) -> Result<()> {
         let marker = Marker::new()?;
-        self.controls.push(marker.bytes().to_vec());
+        let line = format!("udp {}:9 {}", self.spec.web(), marker.hex());
+        self.seen(marker.bytes().to_vec(), |_| probe.ask(&line).map(drop))
+    }
+
+    /// Waits until what was sent, to a socket that does not answer, is in the captures of both ends.
+    fn seen(&mut self, what: Vec<u8>, send: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         let mut files = Vec::new();
         for end in ENDS {
-            let file = File::open(self.path(&capture_file(end, 0)))?;
-            let length = file.metadata()?.len();
-            files.push((file, length));
+            let mut file = File::open(self.path(&capture_file(end, 0)))?;
+            file.seek(SeekFrom::End(0))?;
+            files.push(file);
         }
-        // To a socket that does not answer.
-        probe
-            .ask(&format!("udp {}:9 {}", self.spec.web(), marker.hex()))
-            .context("send a control")?;
-        for (mut file, length) in files {
-            file.seek(SeekFrom::Start(length))?;
+        self.controls.push(what.clone());
+        send(self).context("send a control")?;
+        for mut file in files {
             let mut bytes = Vec::new();
             until(READY, "the control in a capture", || {
                 file.read_to_end(&mut bytes)?;
-                Ok(memmem::find(&bytes, marker.bytes()).is_some())
+                Ok(memmem::find(&bytes, &what).is_some())
             })?;
         }
         Ok(())
+    }
+
+    /// The judge for this world.
+    pub fn oracle(&self, markers: &[Marker]) -> Oracle {
+        let (mut host, mut routers): (Vec<IpAddr>, Vec<IpAddr>) = (Vec::new(), Vec::new());
+        for index in 0..self.spec.uplinks.len() {
+            host.extend([
+                IpAddr::from(addr::host_v4(index)),
+                addr::host_v6(index).into(),
+            ]);
+            routers.extend([
+                IpAddr::from(addr::router_v4(index)),
+                addr::router_v6(index).into(),
+            ]);
+        }
+        Oracle {
+            host,
+            routers,
+            endpoints: (0..self.spec.servers)
+                .map(|index| self.spec.endpoint(index))
+                .collect(),
+            markers: markers.to_vec(),
+            controls: self.controls.clone(),
+        }
     }
 }

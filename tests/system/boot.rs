@@ -3,15 +3,19 @@
 use std::{fs, time::Duration};
 
 use anyhow::Result;
-use lab::system::{Place, System, install_list};
+use lab::{
+    install,
+    programs::project,
+    system::{Place, System},
+};
 
 #[test]
 fn the_shipped_files_are_installed_and_systemd_takes_them_as_they_are() -> Result<()> {
     let system = System::boot()?;
-    for file in install_list()? {
-        let path = file.destination.to_string_lossy().into_owned();
+    for file in install::list(&project())? {
+        let path = &file.destination;
         assert_eq!(
-            system.check(&["stat", "-c", "0%a %U %G", &path])?,
+            system.check(&["stat", "-c", "0%a %U %G", path])?,
             format!("{} root root", file.mode),
             "{path}"
         );

@@ -7,6 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use lab::world::PATH;
+
 use crate::cargo::cargo;
 
 /// What userspace WireGuard works on.
@@ -123,8 +125,6 @@ pub fn kernel_lacks() -> Vec<String> {
     }
     lacks
 }
-
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 fn works(command: &mut Command) -> bool {
     let quiet = command

@@ -1,0 +1,52 @@
+//! `data/install.toml`: what is installed where.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+/// A file to install.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Installed {
+    /// Path in the repository, or
+    pub source: Option<String>,
+    /// name of a built program.
+    pub program: Option<String>,
+    pub destination: String,
+    /// Octal.
+    pub mode: String,
+}
+
+impl Installed {
+    /// Where it comes from, with the project's folder and that of the programs.
+    ///
+    /// # Errors
+    /// The list does not say.
+    pub fn origin(&self, project: &Path, programs: &Path) -> Result<PathBuf> {
+        match (&self.source, &self.program) {
+            (Some(source), None) => Ok(project.join(source)),
+            (None, Some(name)) => Ok(programs.join(name)),
+            _ => bail!("{}: either a source or a program", self.destination),
+        }
+    }
+}
+
+/// All files, by the list of the project in a folder.
+///
+/// # Errors
+/// The list is missing or is not what it should be.
+pub fn list(project: &Path) -> Result<Vec<Installed>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct List {
+        file: Vec<Installed>,
+    }
+    let path = project.join("data/install.toml");
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let list: List = toml::from_str(&text).with_context(|| path.display().to_string())?;
+    Ok(list.file)
+}
