@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -36,7 +36,7 @@ impl Store for Sys {
                 let Some(id) = id_of(&file, "toml") else {
                     continue;
                 };
-                match fs::read_to_string(&file) {
+                match read(&file) {
                     Ok(content) => all.push(Saved {
                         uid,
                         id,
@@ -109,7 +109,7 @@ impl Store for Sys {
             let Some(id) = id_of(&file, "toml") else {
                 continue;
             };
-            match fs::read_to_string(&file) {
+            match read(&file) {
                 Ok(text) => all.push((id, text)),
                 Err(error) => tracing::error!(%id, %error, "a record cannot be read"),
             }
@@ -149,7 +149,7 @@ impl Store for Sys {
             return Ok(id.trim().to_owned());
         }
         let path = self.paths.runtime.join("boot-id");
-        if let Ok(id) = fs::read_to_string(&path) {
+        if let Ok(id) = read(&path) {
             return Ok(id);
         }
         let id = Id::from_random(self.random()?).to_string();
@@ -204,7 +204,7 @@ impl Sys {
 
     /// What is not too old of a history; a broken line (the machine lost power while it was written) is left out.
     fn history_lines(&self, path: &Path) -> Vec<LogEntry> {
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let text = read(path).unwrap_or_default();
         let oldest = self.now().saturating_sub(HISTORY.as_secs() * 1000);
         text.lines()
             .filter_map(read_entry)
@@ -233,6 +233,15 @@ fn entries(folder: &Path) -> PortResult<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(os("a folder")(error)),
     }
+}
+
+/// Reads a file of ours; a link in its place is none.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = OpenOptions::new();
+    file.read(true).custom_flags(libc::O_NOFOLLOW);
+    file.open(path)?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The id that a file is named by, if it has this ending.
