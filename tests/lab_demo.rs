@@ -1,23 +1,37 @@
 //! Ring lab: the demonstration holds, and each thing that is got wrong fails exactly its line.
 
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Result, ensure};
-use lab::programs;
+use lab::{
+    Baseline, programs,
+    tty::Desk,
+    world::{READY, until},
+};
 
 /// Lines of the demonstration, in their order.
 const NAMES: [&str; 7] = ["identity", "exit", "dns", "links", "dead", "back", "uplink"];
 
+const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+
+/// The programs that are built already.
+fn folder() -> Result<PathBuf> {
+    match std::env::var_os(programs::VARIABLE) {
+        Some(path) => Ok(path.into()),
+        None => programs::folder(false),
+    }
+}
+
 /// Plays it; all lines as (holds, name, text). It exits well if all hold, and only then.
 fn play(arguments: &[&str]) -> Result<Vec<(bool, String, String)>> {
-    let folder = match std::env::var_os(programs::VARIABLE) {
-        Some(path) => path.into(),
-        None => programs::folder(false)?,
-    };
-    let out = Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let out = Command::new(XTASK)
         .arg("demo")
         .args(arguments)
-        .env(programs::VARIABLE, folder)
+        .env(programs::VARIABLE, folder()?)
         .output()?;
     let text = String::from_utf8(out.stdout)?;
     let mut lines = Vec::new();
@@ -86,4 +100,74 @@ fn a_wrong_uid_fails_the_line_of_identity() -> Result<()> {
 #[test]
 fn a_kept_capability_fails_the_line_of_identity() -> Result<()> {
     only("kept-capability", "identity", "CapEff: 0000000000002000")
+}
+
+fn at_a_terminal(argument: &str) -> Result<Desk> {
+    let built = format!("{}={}", programs::VARIABLE, folder()?.display());
+    Desk::beside(&["env", &built, XTASK, "demo", argument])
+}
+
+/// A process and all that came from it.
+fn family(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap_or_default();
+        all.extend(
+            children
+                .split(' ')
+                .filter_map(|word| word.parse::<u32>().ok()),
+        );
+        at += 1;
+    }
+    all
+}
+
+/// Waits until nothing of a world is there.
+fn gone(family: &[u32]) -> Result<()> {
+    ensure!(family.len() > 10, "no world: {family:?}");
+    until(READY, "the end of the world", || {
+        Ok(!family
+            .iter()
+            .any(|pid| Path::new(&format!("/proc/{pid}")).exists()))
+    })
+}
+
+#[test]
+fn a_kept_world_is_a_shell_and_ends_with_it() -> Result<()> {
+    let before = Baseline::take()?;
+    let mut desk = at_a_terminal("--keep")?;
+    for name in NAMES {
+        desk.expect(name)?;
+    }
+    desk.expect("world /# ")?;
+    desk.line("echo in-$(cat /etc/hostname)-$$; ip netns")?;
+    desk.expect("in-worldhost-")?;
+    desk.expect("lw-")?;
+    desk.expect("world /# ")?;
+    // Keys are the shell's: it is still there.
+    desk.press("\x03")?;
+    desk.expect("world /# ")?;
+    desk.line("su - alice -c 'lonewire run -- curl -s http://whoami.demo/'")?;
+    desk.expect(lab::net::VPN_EXIT_V4)?;
+    desk.expect("world /# ")?;
+    let family = family(desk.session.id());
+    desk.line("exit 3")?;
+    desk.expect("all 7 hold, and the machine is as it was")?;
+    ensure!(desk.end()? == 0, "{}", desk.all()?);
+    gone(&family)?;
+    before.assert_same()
+}
+
+#[test]
+fn a_closed_window_ends_the_world_too() -> Result<()> {
+    let before = Baseline::take()?;
+    let mut desk = at_a_terminal("--yes")?;
+    desk.expect("identity")?;
+    let family = family(desk.session.id());
+    desk.close();
+    desk.end()?;
+    gone(&family)?;
+    before.assert_same()
 }

@@ -57,5 +57,12 @@ fn look_ups_inside_reach_only_the_tunnels_dns() -> Result<()> {
         world.replace_resolv_conf()?;
     }
     control(&world, &mut outside)?;
+    // A program that could reach it would be answered by it: that is what the silence was worth.
+    world.graft("/run/nscd", world.app_pid(&ALICE, "roles")?)?;
+    let name = format!("{}.probe.demo", Marker::new()?.hex());
+    assert_eq!(
+        inside.ask(&format!("lookup {name}"))?,
+        json!([fakes::NSCD_SAYS.to_string()])
+    );
     world.uplinks_report(&[])?.assert_clean()
 }

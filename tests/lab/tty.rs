@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{Read as _, Write as _},
     os::fd::{AsRawFd as _, OwnedFd},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -16,6 +16,9 @@ use crate::{
     Person, World,
     world::{READY, until},
 };
+
+/// Makes a program the leader of a session of its own on its standard input.
+const LEADER: &[&str] = &["setsid", "--ctty", "--wait"];
 
 /// A terminal with a session in front of it.
 #[derive(Debug)]
@@ -35,21 +38,36 @@ impl Desk {
     /// # Errors
     /// There is no terminal, or it cannot be started.
     pub fn start(world: &World, person: &Person, line: &[&str]) -> Result<Self> {
+        let whole = [LEADER, line].concat();
+        let mut command = world.command("host", Some(person), &whole)?;
+        command.env("PS1", "ready> ").env("INPUTRC", "/dev/null");
+        Self::before(command, Some(person.uid))
+    }
+
+    /// The same for a command beside all worlds.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn beside(line: &[&str]) -> Result<Self> {
+        let whole = [LEADER, line].concat();
+        let (program, arguments) = whole.split_first().context("no program")?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::before(command, None)
+    }
+
+    /// Puts a new terminal, which may have another owner, before a command that takes it as its own.
+    fn before(mut command: Command, owner: Option<u32>) -> Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let outer = openpt(flags)?;
         grantpt(&outer)?;
         unlockpt(&outer)?;
         let inner = ioctl_tiocgptpeer(&outer, flags)?;
         rustix::fs::fcntl_setfl(&outer, rustix::fs::OFlags::NONBLOCK)?;
-        std::os::unix::fs::fchown(&inner, Some(person.uid), None)?;
+        std::os::unix::fs::fchown(&inner, owner, None)?;
         let inner = File::from(inner);
-        let mut whole = vec!["setsid", "--ctty", "--wait"];
-        whole.extend(line);
-        let mut command = world.command("host", Some(person), &whole)?;
         let session = command
             .env("TERM", "xterm")
-            .env("PS1", "ready> ")
-            .env("INPUTRC", "/dev/null")
             .stdin(Stdio::from(inner.try_clone()?))
             .stdout(Stdio::from(inner.try_clone()?))
             .stderr(Stdio::from(inner.try_clone()?))
