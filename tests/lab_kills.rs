@@ -192,7 +192,7 @@ impl Scene {
         if let Some(witness) = &witness {
             witness.finish(&self.world)?;
         }
-        self.recover()?;
+        self.recover(round)?;
         if let Some(witness) = &witness {
             witness.is_known(&self.world)?;
         }
@@ -278,7 +278,7 @@ impl Scene {
     }
 
     /// Everything that was killed is there again, and has found what it had.
-    fn recover(&mut self) -> Result<()> {
+    fn recover(&mut self, round: usize) -> Result<()> {
         let programs: &[Program] = match self.target {
             Target::Helper => &[Program::Helper],
             Target::Bus => &[Program::Bus, Program::Polkit, Program::Helper],
@@ -288,8 +288,8 @@ impl Scene {
         for program in programs {
             self.world.restart(*program)?;
         }
-        if self.target == Target::DataPlane && self.dice.below(2) == 0 {
-            // One that dies again and again is started later and later; the next helper counts anew.
+        if self.target == Target::DataPlane && !round.is_multiple_of(2) {
+            // While it is at starting another. And one that dies again and again is started later and later: the next helper counts anew.
             self.world.restart(Program::Helper)?;
         }
         ensure!(

@@ -53,6 +53,7 @@ pub mod programs;
 pub mod rights;
 pub mod role;
 pub mod sandbox;
+pub mod secret;
 pub mod server;
 pub mod syscalls;
 pub mod system;

@@ -20,6 +20,11 @@ impl Marker {
         Ok(Self(bytes))
     }
 
+    /// One of known bytes, to be looked for.
+    pub fn of(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     pub fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -83,17 +88,20 @@ impl Finder {
 
     /// The first marker that is anywhere in `bytes`, in any form.
     pub fn find(&self, bytes: &[u8]) -> Option<&str> {
+        let place = self.place(bytes)?;
+        self.markers.get(place).map(|(name, ..)| name.as_str())
+    }
+
+    /// The same by its place in the list.
+    pub fn place(&self, bytes: &[u8]) -> Option<usize> {
         if self.markers.is_empty() {
             return None;
         }
         let lower = bytes.to_ascii_lowercase();
-        self.markers
-            .iter()
-            .find(|(_, raw, text)| {
-                raw.iter().any(|finder| finder.find(bytes).is_some())
-                    || text.iter().any(|finder| finder.find(&lower).is_some())
-            })
-            .map(|(name, ..)| name.as_str())
+        self.markers.iter().position(|(_, raw, text)| {
+            raw.iter().any(|finder| finder.find(bytes).is_some())
+                || text.iter().any(|finder| finder.find(&lower).is_some())
+        })
     }
 }
 

@@ -2,7 +2,9 @@
 
 use lonewire_api::{ApiError, Code};
 
-use crate::failure::{Exit, Failure};
+use rustix::io::Errno;
+
+use crate::failure::{Exit, Failure, without_number};
 
 /// What a call was about, for the sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,11 @@ pub fn failure(error: &ApiError, about: About<'_>) -> Failure {
             Exit::Timeout,
             with_reason(format!("{what} is not protected")),
         )
-        .hint(try_with("show"))
+        .hint(try_with(if reason.as_deref() == Some("off") {
+            "up"
+        } else {
+            "show"
+        }))
         .hint("Nothing was started, and nothing went past the tunnel."),
         Code::ConnectFailed => new(
             Exit::Failure,
@@ -152,9 +158,18 @@ fn launch(error: &ApiError) -> Failure {
     let cause = error
         .errno()
         .filter(|errno| *errno != 0)
-        .map(|errno| std::io::Error::from_raw_os_error(errno).to_string());
+        .map(|errno| without_number(std::io::Error::from_raw_os_error(errno).to_string()));
     if stage.eq_ignore_ascii_case("exec") {
-        let cause = cause.unwrap_or_else(|| "unknown".to_owned());
+        let cause = match error.errno() {
+            // The client has seen the file.
+            Some(errno) if errno == Errno::NOENT.raw_os_error() => {
+                "the interpreter that it names does not exist".to_owned()
+            }
+            Some(errno) if errno == Errno::NOEXEC.raw_os_error() => {
+                "it is no program for this machine".to_owned()
+            }
+            _ => cause.unwrap_or_else(|| "unknown".to_owned()),
+        };
         return Failure::new(
             Exit::CannotExecute,
             "cannot_execute",

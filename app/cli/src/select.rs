@@ -4,6 +4,7 @@ use lonewire_api::{AppInfo, AppState, TunnelInfo};
 use lonewire_core::name::TunnelName;
 
 use crate::{
+    config::read::printable,
     context::Context,
     failure::{Exit, Failure},
     helper_error::{About, quoted},
@@ -89,7 +90,7 @@ pub fn choose(tunnels: &[Tunnel], word: &str) -> Result<Tunnel, Failure> {
             let failure = Failure::new(
                 Exit::NoSuch,
                 "no_such_tunnel",
-                format!("there is no tunnel “{word}”"),
+                format!("there is no tunnel “{}”", printable(word)),
             );
             Err(match nearest(&names, word) {
                 Some(name) => failure.hint(format!("Did you mean {}?", quoted(name))),
@@ -165,7 +166,7 @@ fn no_app(names: &[(&str, &str)], word: &str) -> Failure {
     let failure = Failure::new(
         Exit::NoSuch,
         "no_such_app",
-        format!("no app “{word}” runs in a tunnel"),
+        format!("no app “{}” runs in a tunnel", printable(word)),
     );
     match nearest(names, word) {
         Some(name) => failure.hint(format!("Did you mean {}?", quoted(name))),
@@ -183,7 +184,7 @@ fn ambiguous(what: &str, word: &str, names: &[(&str, &str)], indices: &[usize]) 
     Failure::new(
         Exit::NoSuch,
         "ambiguous",
-        format!("“{word}” could be several {what}: {list}"),
+        format!("“{}” could be several {what}: {list}", printable(word)),
     )
     .hint("Say more of the name, or use the id.")
 }

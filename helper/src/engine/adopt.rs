@@ -203,8 +203,15 @@ impl<P: Ports> Engine<P> {
         } else {
             None
         };
+        // One that was started just before the helper ended may never have been told keys and peers: another takes its place.
+        let is_told = device.iter().flat_map(|device| &device.peers).all(|peer| {
+            status
+                .iter()
+                .any(|known| known.public_key == peer.public_key)
+        });
         let instance = match (backend, record.plane) {
             (Backend::Kernel, _) => None,
+            (Backend::Userspace, _) if !is_told => None,
             (Backend::Userspace, plane) => {
                 let process =
                     plane.map_or(ProcessId::UNKNOWN, |(pid, start)| ProcessId { pid, start });

@@ -16,8 +16,12 @@ use super::{
 };
 use crate::{
     auth::{Grant, Own},
-    ports::{Namespace, Ports},
+    ports::{Keeper as _, Namespace, Ports},
 };
+
+/// An app whose keeper has no process left or has gone is ended as soon as its last words are read.
+const ENDING_LOOKS: u32 = 20;
+const ENDING_PAUSE: Duration = Duration::from_millis(5);
 
 impl<P: Ports> Engine<P> {
     pub(super) async fn disconnect(
@@ -41,7 +45,7 @@ impl<P: Ports> Engine<P> {
             self.set_state(tunnel, State::Off);
             return Ok(());
         };
-        let apps = self.apps_in(up.link());
+        let apps = self.apps_still_in(up.link()).await;
         if !apps.is_empty() && !force {
             return Err(Error::AppsRunning(
                 apps.iter().map(|app| app.id.clone()).collect(),
@@ -124,6 +128,25 @@ impl<P: Ports> Engine<P> {
     pub(super) async fn try_remove(&self, left: &Left, namespace: Option<&Namespace>) -> bool {
         self.undo_all(&plan::down(), &left.run, &left.link, namespace)
             .await
+    }
+
+    /// Apps that run in a namespace, but for those whose end is on its way: who ran one hears of its end from the keeper, and may ask before we know.
+    async fn apps_still_in(&self, link: &LinkName) -> Vec<Rc<App<P>>> {
+        for app in self.apps_in(link) {
+            let Some(keeper) = app.keeper() else { continue };
+            if let Ok((pids, _)) = keeper.processes().await
+                && !pids.is_empty()
+            {
+                break;
+            }
+            for _ in 0..ENDING_LOOKS {
+                if !app.is_running() {
+                    break;
+                }
+                self.ports.sleep(ENDING_PAUSE).await;
+            }
+        }
+        self.apps_in(link)
     }
 
     /// Apps that run in a namespace.

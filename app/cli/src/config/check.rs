@@ -27,6 +27,10 @@ pub fn replacing(origin: &str, text: &[u8]) -> Result<Parsed, Failure> {
 }
 
 fn failure(origin: &str, text: &[u8], errors: &[ParseError]) -> Failure {
+    if text.trim_ascii().is_empty() {
+        return Failure::new(Exit::Configuration, "empty", format!("{origin} is empty"))
+            .hint("A configuration begins with [Interface].");
+    }
     let Some(first) = errors.first() else {
         return Failure::new(
             Exit::Configuration,

@@ -8,7 +8,10 @@ use std::{
 
 use rustix::fs::Access;
 
-use crate::failure::{Exit, Failure};
+use crate::{
+    config::read::printable,
+    failure::{Exit, Failure},
+};
 
 /// Where to search without `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -24,7 +27,7 @@ pub fn find(command: &OsString) -> Result<PathBuf, Failure> {
 }
 
 fn find_in(command: &OsStr, path: &OsStr, here: &Path) -> Result<PathBuf, Failure> {
-    let shown = command.to_string_lossy();
+    let shown = printable(&command.to_string_lossy());
     let mut refused = false;
     let mut is_it = |candidate: &Path| {
         let executable = rustix::fs::access(candidate, Access::EXEC_OK).is_ok();
@@ -49,13 +52,26 @@ fn find_in(command: &OsStr, path: &OsStr, here: &Path) -> Result<PathBuf, Failur
             format!("{shown} cannot be executed"),
         )
         .hint("Is it a program, and may you execute it?")),
-        None => Err(Failure::new(
-            Exit::NoSuchProgram,
-            "no_such_program",
-            format!("there is no program {shown}"),
-        )
-        .hint("Is it installed, and in a folder of PATH?")),
+        None if command.is_empty() => {
+            Err(no_program("the name of the program is empty".to_owned()))
+        }
+        None => {
+            let failure = no_program(format!("there is no program {shown}"));
+            Err(if command.as_bytes().contains(&b'/') {
+                let place = here.join(command);
+                failure.hint(format!(
+                    "It was looked for at {}.",
+                    printable(&place.to_string_lossy())
+                ))
+            } else {
+                failure.hint("Is it installed, and in a folder of PATH?")
+            })
+        }
     }
+}
+
+fn no_program(message: String) -> Failure {
+    Failure::new(Exit::NoSuchProgram, "no_such_program", message)
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ reasons! {
     NoInterface "no-interface" "there is no [Interface] section",
     // Its lines.
     ControlCharacter "control-character" "there is a control character in this line",
-    LineTooLong "line-too-long" "the line is longer than 4096 bytes",
+    LineTooLong "line-too-long" "the line is longer than 16 KiB",
     NotASetting "not-a-setting" "this is neither a section nor “Key = value”",
     OutsideSection "outside-section" "there is a setting before the first section",
     UnknownSection "unknown-section" "the only sections are [Interface] and [Peer]",

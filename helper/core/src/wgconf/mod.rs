@@ -30,7 +30,7 @@ pub use write::to_text;
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// Bytes a line may have, without its end.
-pub const MAX_LINE: usize = 4 * 1024;
+pub const MAX_LINE: usize = 16 * 1024;
 
 /// `[Peer]` sections a configuration may have.
 pub const MAX_PEERS: usize = 64;

@@ -355,6 +355,17 @@ impl DataPlane for World {
                 death,
             });
             planes.insert(pid, plane.clone());
+            // A new process knows no keys and no peers.
+            if let Some(wire) = self
+                .0
+                .namespaces
+                .borrow_mut()
+                .get_mut(link)
+                .and_then(|space| space.link.as_mut())
+            {
+                wire.peers.clear();
+                wire.device = None;
+            }
             Ok(plane)
         };
         self.point("start", start).await
