@@ -28,10 +28,14 @@ fn folder() -> Result<PathBuf> {
 
 /// Plays it; all lines as (holds, name, text). It exits well if all hold, and only then.
 fn play(arguments: &[&str]) -> Result<Vec<(bool, String, String)>> {
+    play_with(&folder()?, arguments)
+}
+
+fn play_with(programs: &Path, arguments: &[&str]) -> Result<Vec<(bool, String, String)>> {
     let out = Command::new(XTASK)
         .arg("demo")
         .args(arguments)
-        .env(programs::VARIABLE, folder()?)
+        .env(programs::VARIABLE, programs)
         .output()?;
     let text = String::from_utf8(out.stdout)?;
     let mut lines = Vec::new();
@@ -170,4 +174,22 @@ fn a_closed_window_ends_the_world_too() -> Result<()> {
     desk.end()?;
     gone(&family)?;
     before.assert_same()
+}
+
+#[test]
+fn what_was_not_measured_does_not_hold() -> Result<()> {
+    // A command line that can do nothing.
+    let broken = tempfile::tempdir()?;
+    for name in ["lonewire-helper", "lonewire-warden", "lonewire-wireguard"] {
+        fs::copy(folder()?.join(name), broken.path().join(name))?;
+    }
+    fs::copy("/bin/false", broken.path().join("lonewire"))?;
+    let lines = play_with(broken.path(), &[])?;
+    ensure!(
+        lines
+            .iter()
+            .all(|(holds, _, text)| !holds && text.starts_with("not measured: ")),
+        "{lines:#?}"
+    );
+    Ok(())
 }

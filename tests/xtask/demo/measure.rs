@@ -33,7 +33,7 @@ pub fn identity(world: &World) -> Result<String> {
         .iter()
         .filter(|(key, value)| outside.get(key) == Some(value));
     Ok(format!(
-        "uid {}, groups {}, no capability; {} of {} properties as in `su -l {}`, the others may differ",
+        "uid {}, groups {}, no capability; {} of {} properties as by `su -l {}`, the others may differ",
         text(&inside, "Uid").split(' ').next().unwrap_or_default(),
         text(&inside, "Groups"),
         same.count(),
@@ -62,8 +62,15 @@ pub fn exit(world: &World, probe: &mut Probe, marker: &Marker) -> Result<String>
     ))
 }
 
-/// A look-up; the host replaces its `resolv.conf`; a look-up again.
+/// A look-up; the host replaces its `resolv.conf`; a look-up again. Beside the tunnel the host's name service answers.
 pub fn dns(world: &World, probe: &mut Probe, marker: &Marker) -> Result<String> {
+    let name = format!("{}.probe.demo", Marker::new()?.hex());
+    let outside = texts(&Probe::outside(world, &ALICE)?.ask(&format!("lookup {name}"))?);
+    ensure!(
+        outside == [fakes::NSCD_SAYS.to_string()] && !escaped(world, &name)?.is_empty(),
+        "outside answered {}, not by the host's nscd: its silence would prove nothing",
+        outside.join(", ")
+    );
     let ours = [addr::WEB_V4.to_string(), addr::WEB_V6.to_string()];
     for first in ["a", "b"] {
         let name = format!("{first}{}.probe.demo", marker.hex());
@@ -94,7 +101,7 @@ pub fn dns(world: &World, probe: &mut Probe, marker: &Marker) -> Result<String> 
         world.replace_resolv_conf()?;
     }
     Ok(format!(
-        "{} answered before and after the host replaced its resolv.conf; asked on the host: DNS 0, nscd 0, resolved 0, avahi 0",
+        "inside {} answered, before and after the host replaced its resolv.conf; the host was asked 0 times. Outside nscd answers",
         addr::INSIDE_SERVER_V4
     ))
 }

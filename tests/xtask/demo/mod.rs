@@ -56,10 +56,10 @@ impl Break {
 const TUNNEL: &str = "demo";
 
 const KEPT: &str = "
-This is the world's host: you are root, alice's program has the tunnel `demo`.
-  su - alice                                        then: lonewire status, lonewire run -- curl http://whoami.demo/
-  ip netns                                          the networks: router, internet, vpn0, and the tunnel's own
-  tcpdump, ip, wg ...                               see for yourself
+A shell on the world's host, as root. alice's program is in the tunnel `demo`. For example:
+  su - alice -c 'lonewire status'
+  su - alice -c 'lonewire run -- curl -s http://whoami.demo/'   the address that the server sees
+  ip netns                                                      the router, internet, VPN server, and the tunnel's namespace
 The world ends with this shell.";
 
 /// The command.
