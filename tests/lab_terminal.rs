@@ -81,7 +81,7 @@ fn keys_and_window_size_reach_the_program() -> Result<()> {
     desk.expect(&format!("in-{}", world.tunnel(&ALICE, "demo", "id")?))?;
     desk.expect("code=7")?;
 
-    desk.line("lonewire run -- bash -c 'trap \"stty size\" WINCH; echo u\"\"p; while :; do sleep 0.1; done'; echo code=$?")?;
+    desk.line("lonewire run -- bash -c 'trap \"stty size\" WINCH; trap \"exit 130\" INT; echo u\"\"p; while :; do sleep 0.1; done'; echo code=$?")?;
     desk.expect("up")?;
     ensure!(is_raw(&desk)?);
     desk.resize(44, 99)?;
@@ -156,9 +156,9 @@ fn jobs_are_stopped_and_go_on_as_the_shell_says() -> Result<()> {
         desk.expect("code=5")?;
         desk.expect("ready> ")?;
 
-        // In the background it goes on, and leaves terminal and keys to the shell.
+        // In the background it goes on, and leaves terminal and keys to the shell. Not by dash, whose vfork(2) a stop can catch half-way.
         desk.line(
-            "lonewire run -- sh -c 'echo u\"\"p; while :; do sleep 0.1; echo t\"\"ick; done'",
+            "lonewire run -- bash -c 'echo u\"\"p; while :; do sleep 0.1; echo t\"\"ick; done'",
         )?;
         desk.expect("up")?;
         desk.press("\x1a")?;
@@ -225,7 +225,7 @@ fn jobs_are_stopped_and_go_on_as_the_shell_says() -> Result<()> {
 fn the_terminal_is_given_back_whatever_happens() -> Result<()> {
     let world = ready()?;
     // No shell: nobody else would set it right.
-    let script = "trap 'echo hangup >> ~/hups; exit' HUP; stty -echo raw; echo up; read x; :";
+    let script = "trap 'echo hangup >> ~/hups; exit' HUP; stty -echo raw; echo up; while :; do sleep 0.05; done";
     for (signal, code) in [
         (None, 0),
         (Some(Signal::SIGTERM), 143),

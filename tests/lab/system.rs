@@ -23,6 +23,7 @@ use nix::{
 use crate::{install, programs::project, world::PATH};
 
 pub mod connector;
+pub mod crowd;
 mod session;
 pub mod vpn;
 
@@ -294,6 +295,20 @@ impl System {
             .status()?;
         ensure!(status.success(), "kill: {status}");
         Ok(())
+    }
+
+    /// The time of processors that all of its processes have taken since it began: unlike a clock it does not tell how busy the machine is
+    /// otherwise.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let path = self.cgroup.join("cpu.stat");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let used = text
+            .lines()
+            .find_map(|line| line.strip_prefix("usage_usec ")?.parse().ok());
+        used.map(Duration::from_micros).context(text)
     }
 }
 

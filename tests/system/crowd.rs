@@ -1,39 +1,13 @@
 //! Ring system: many launches at once and in a row, through the shipped sockets and units.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result};
-use lab::system::{Place, Session, System, poll, vpn::Vpn};
-
-/// As README in `polkit/` shows it: the second user is on no seat.
-const RULE: &str = r#"polkit.addRule(function (action, subject) {
-    if (subject.isInGroup("vpn") && action.id.indexOf("org.lonewire.helper1.") == 0 && action.id.endsWith("-own")) {
-        return polkit.Result.YES;
-    }
-});"#;
-
-/// A system with two users, a tunnel each.
-fn two_users(system: &System) -> Result<[Session<'_>; 2]> {
-    let vpn = Vpn::start(system, 2)?;
-    std::fs::write(
-        system.root().join("etc/polkit-1/rules.d/50-lonewire.rules"),
-        RULE,
-    )?;
-    system.add_user("anna", 61001, &[])?;
-    system.add_user("bob", 61002, &["vpn"])?;
-    let users = [
-        system.login("anna", Place::Seat)?,
-        system.login("bob", Place::Remote)?,
-    ];
-    for (number, user) in users.iter().enumerate() {
-        vpn.import(user, number, "demo")?;
-        user.check(&["lonewire", "up", "demo"])?;
-    }
-    Ok(users)
-}
+use lab::system::{
+    System,
+    crowd::{launch_many, two_users},
+    poll,
+};
 
 fn assert_sockets_listen(system: &System) -> Result<()> {
     for unit in ["lonewire-warden.socket", "lonewire-wireguard.socket"] {
@@ -106,37 +80,16 @@ fn a_thousand_launches_by_two_users_are_all_done() -> Result<()> {
     const EACH: usize = 500;
     let system = System::boot()?;
     let users = two_users(&system)?;
-    let script =
-        format!("seq {EACH} | xargs -P 8 -I N lonewire run -t demo -- sh -c 'echo done N'");
-    let began = Instant::now();
-    let started: Vec<_> = users
-        .iter()
-        .map(|user| {
-            user.command(&["bash", "-c", &script])
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-        })
-        .collect::<Result<_, _>>()?;
-    for child in started {
-        let output = child.wait_with_output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let mut done: Vec<usize> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("done ")?.parse().ok())
-            .collect();
-        done.sort_unstable();
-        assert!(
-            done.iter().copied().eq(1..=EACH),
-            "{} of {EACH}\n{}",
-            done.len(),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(output.status.success());
-    }
-    let took = began.elapsed();
-    println!("{} launches in {:.1} s", 2 * EACH, took.as_secs_f32());
+    let taken = launch_many(&system, &users, EACH)?;
+    println!(
+        "{} launches in {:.1} s, with {:.1} s of processors",
+        2 * EACH,
+        taken.time.as_secs_f32(),
+        taken.processors.as_secs_f32()
+    );
+    // How long it takes is measured by `cargo xtask bench` on a machine with nothing else to do. What it costs is the same on a busy one: this is
+    // three times what fits into 20 s of one processor, for programs that were not optimized.
+    assert!(taken.processors < Duration::from_secs(60), "{taken:?}");
     assert_sockets_listen(&system)?;
     poll(Duration::from_secs(10), || {
         (wardens(&system).ok()? == 0).then_some(())

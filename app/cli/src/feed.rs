@@ -41,7 +41,7 @@ impl<'a> Feed<'a> {
                     }
                 }
             })
-            .map_err(|error| Failure::system("a thread", error))?;
+            .map_err(|error| Failure::system("a thread cannot be started", error))?;
         Ok(Self { context, events })
     }
 
@@ -64,11 +64,12 @@ impl<'a> Feed<'a> {
             }
             Ok(event) => Ok(Some(event)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Failure::new(
-                Exit::NotRunning,
-                "bus_missing",
-                "the system bus went away",
-            )),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(
+                    Failure::new(Exit::NotRunning, "bus_missing", "the system bus went away")
+                        .hint("Is D-Bus running? See: systemctl status dbus"),
+                )
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ pub fn write_new(path: &Path, text: &[u8]) -> Result<(), Failure> {
             format!("{} exists already", path.display()),
         )
         .hint("Nothing was written. Choose another name, or remove the file."),
-        _ => Failure::system(path.display(), error),
+        _ => Failure::system(format!("{} cannot be written", path.display()), error),
     })
 }
 

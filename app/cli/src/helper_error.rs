@@ -69,7 +69,7 @@ pub fn failure(error: &ApiError, about: About<'_>) -> Failure {
         },
         Code::InvalidConfiguration => configuration(error),
         Code::NameInUse => new(Exit::Failure, "another tunnel has that name".to_owned())
-            .hint("See: lonewire list"),
+            .hint("Choose another name. See: lonewire list"),
         Code::KeyInUse => new(
             Exit::Failure,
             format!("a tunnel with the same key as {what} is up, and a key can be used once at a time"),
@@ -112,7 +112,8 @@ pub fn failure(error: &ApiError, about: About<'_>) -> Failure {
                 Some(limit) => with_reason(format!("the limit is {limit}")),
                 None => sentence(&error.message),
             },
-        ),
+        )
+        .hint("Stop or remove what is not needed; the administrator sets the limits in /etc/lonewire/config.toml."),
         Code::ServiceMissing => new(
             Exit::NotRunning,
             "Lonewire's helper is not running and could not be started".to_owned(),

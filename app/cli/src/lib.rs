@@ -224,6 +224,7 @@ fn refuse_set_uid() -> Result<(), Failure> {
     Err(Failure::new(
         Exit::Failure,
         "set_uid",
-        "lonewire must not be installed set-user-ID",
-    ))
+        "lonewire must not be installed set-user-ID: it never needs another user's rights",
+    )
+    .hint("Take that away: chmod u-s /usr/bin/lonewire"))
 }

@@ -22,7 +22,7 @@ pub fn text(text: &str) -> Result<(), Failure> {
         .and_then(|()| out.flush())
         .map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Failure::output_closed(),
-            _ => Failure::system("standard output", error),
+            _ => Failure::system("standard output cannot be written to", error),
         })
 }
 

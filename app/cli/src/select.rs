@@ -174,13 +174,20 @@ fn no_app(names: &[(&str, &str)], word: &str) -> Failure {
     }
 }
 
+/// How many of those that a word could mean are named.
+const NAMED: usize = 8;
+
 fn ambiguous(what: &str, word: &str, names: &[(&str, &str)], indices: &[usize]) -> Failure {
-    let list = indices
+    let mut list = indices
         .iter()
+        .take(NAMED)
         .filter_map(|index| names.get(*index))
         .map(|(id, name)| format!("{} ({})", quoted(name), short(id)))
         .collect::<Vec<_>>()
         .join(", ");
+    if indices.len() > NAMED {
+        list = format!("{list} and {} more", indices.len() - NAMED);
+    }
     Failure::new(
         Exit::NoSuch,
         "ambiguous",
@@ -320,6 +327,18 @@ mod tests {
         );
         assert!(failure.message.contains("mullvad-se1") && failure.message.contains("mullvad-de2"));
         assert_eq!(chosen("").unwrap_err(), "no_such_tunnel");
+    }
+
+    #[test]
+    fn of_very_many_some_are_named() {
+        let names: Vec<String> = (0..100).map(|number| format!("t{number}")).collect();
+        let names: Vec<(&str, &str)> = names.iter().map(|name| ("0123456789", &**name)).collect();
+        let all: Vec<usize> = (0..100).collect();
+        let failure = ambiguous("tunnels", "t", &names, &all);
+        assert!(
+            failure.message.ends_with("t7 (01234567) and 92 more"),
+            "{failure}"
+        );
     }
 
     #[test]

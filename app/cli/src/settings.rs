@@ -30,7 +30,12 @@ impl Settings {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Failure::system(path.display(), error)),
+            Err(error) => {
+                return Err(Failure::system(
+                    format!("{} cannot be read", path.display()),
+                    error,
+                ));
+            }
         };
         match text.parse() {
             Ok(table) => Ok(Self { table }),
@@ -65,7 +70,10 @@ impl Settings {
     /// There is no home, or it cannot be written.
     pub fn save(&self) -> Result<(), Failure> {
         let path = path().ok_or_else(|| {
-            Failure::system("the settings", "neither XDG_CONFIG_HOME nor HOME is set")
+            Failure::system(
+                "the settings cannot be saved",
+                "neither XDG_CONFIG_HOME nor HOME is set",
+            )
         })?;
         let write = || -> std::io::Result<()> {
             let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
@@ -76,7 +84,9 @@ impl Settings {
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
-        write().map_err(|error| Failure::system(path.display(), error))
+        write().map_err(|error| {
+            Failure::system(format!("{} cannot be written", path.display()), error)
+        })
     }
 }
 

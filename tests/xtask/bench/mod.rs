@@ -2,6 +2,7 @@
 //! ratio of figures that were not measured in the same run.
 
 mod crowd;
+mod launches;
 mod rows;
 mod stopwatch;
 mod system;
@@ -78,6 +79,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("tcp", rows::tcp),
     ("idle", rows::idle),
     ("crowd", crowd::run),
+    ("launches", launches::run),
 ];
 
 /// The command.

@@ -81,6 +81,7 @@ fn told(context: &Context) -> Vec<bundle::Told> {
 
 fn failure(message: String) -> Failure {
     Failure::new(Exit::Failure, "checks_failed", message)
+        .hint("Below each of them stands what to do.")
 }
 
 fn show(context: &Context, checks: &[Check]) -> Result<(), Failure> {

@@ -121,7 +121,7 @@ fn private_folder() -> Result<TempDir, Failure> {
     let folder = runtime
         .and_then(|path| builder.tempdir_in(path).ok())
         .map_or_else(|| builder.tempdir(), Ok);
-    folder.map_err(|error| Failure::system("a folder for the editor", error))
+    folder.map_err(|error| Failure::system("a folder for the editor cannot be made", error))
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ pub fn sealed(text: &[u8]) -> Result<OwnedFd, Failure> {
         )?;
         Ok(fd)
     };
-    make().map_err(|error| Failure::system("memory for the configuration", error))
+    make().map_err(|error| Failure::system("memory for the configuration cannot be had", error))
 }
 
 #[cfg(test)]

@@ -168,5 +168,5 @@ fn null() -> Result<OwnedFd, Failure> {
         .write(true)
         .open("/dev/null")
         .map(OwnedFd::from)
-        .map_err(|error| Failure::system("/dev/null", error))
+        .map_err(|error| Failure::system("/dev/null cannot be opened", error))
 }

@@ -87,13 +87,14 @@ pub fn terminal(
         ours: Ours::new(),
         outer: terminal.into_outer(),
         typed: Vec::new(),
-        at_end: false,
         program_stopped: false,
     };
     loop {
         relay.come_to_front(&program);
         if relay.pass_on(signals, tie)? == Shown::Closed {
-            // The program's end is told by the tie; without a reader there is nothing to wait for but that.
+            // The last process has left its terminal, or ours is gone, and what is in front of the other hears of it by this. Then there is nothing
+            // to wait for but the end, which is told by the tie.
+            drop(relay);
             return after_hangup(context, signals, tie, &program, id);
         }
         while let Some((signal, _)) = signals.next() {
@@ -123,8 +124,6 @@ struct Relay {
     outer: Outer,
     /// Typed, and not yet taken by the program's terminal.
     typed: Vec<u8>,
-    /// Nothing will be typed any more.
-    at_end: bool,
     program_stopped: bool,
 }
 
@@ -132,7 +131,7 @@ impl Relay {
     /// Waits, and passes on what was written and typed.
     fn pass_on(&mut self, signals: &Signals, tie: &OwnedFd) -> Result<Shown, Failure> {
         let stdin = std::io::stdin();
-        let is_read = self.typed.is_empty() && !self.at_end && self.ours.is_taken();
+        let is_read = self.typed.is_empty() && self.ours.is_taken();
         let mut outer_wants = PollFlags::IN;
         outer_wants.set(PollFlags::OUT, !self.typed.is_empty());
         let mut polled = vec![
@@ -161,14 +160,17 @@ impl Relay {
         if screen.contains(PollFlags::OUT) {
             self.outer.take(&mut self.typed);
         }
-        if !keyboard.is_empty() {
+        if keyboard.contains(PollFlags::IN) {
             let mut buffer = [0_u8; 4096];
             match rustix::io::read(&stdin, &mut buffer) {
-                Ok(0) => self.at_end = true,
                 Ok(length) => self.typed.extend(buffer.get(..length).unwrap_or_default()),
                 Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(_) => self.at_end = true,
+                Err(_) => return Ok(Shown::Closed),
             }
+        }
+        // The window was closed: so is the program's.
+        if keyboard.intersects(PollFlags::HUP | PollFlags::ERR) {
+            return Ok(Shown::Closed);
         }
         Ok(Shown::All)
     }
@@ -209,7 +211,7 @@ impl Relay {
     }
 }
 
-/// The terminal has no program at it any more: what is left is to hear how the first process ended.
+/// There is no terminal between us any more: what is left is to hear how the first process ended.
 fn after_hangup(
     context: &Context,
     signals: &Signals,

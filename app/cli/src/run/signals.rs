@@ -73,7 +73,7 @@ impl Signals {
                 fd,
                 read: RefCell::default(),
             })
-            .map_err(|errno| Failure::system("signals", errno))
+            .map_err(|errno| Failure::system("signals cannot be waited for", errno))
     }
 
     /// The next one that has come, and whether it was a key of the terminal's.

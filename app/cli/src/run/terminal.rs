@@ -31,7 +31,8 @@ impl Terminal {
     /// # Errors
     /// The system's.
     pub fn new() -> Result<Self, Failure> {
-        let failed = |errno: Errno| Failure::system("a terminal for the program", errno);
+        let failed =
+            |errno: Errno| Failure::system("a terminal for the program cannot be made", errno);
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let outer = rustix::pty::openpt(flags).map_err(failed)?;
         rustix::pty::grantpt(&outer).map_err(failed)?;
@@ -111,11 +112,16 @@ impl Outer {
                 stdout
                     .write_all(buffer.get(..length).unwrap_or_default())
                     .and_then(|()| stdout.flush())
-                    .map_err(|error| Failure::system("standard output", error))?;
+                    .map_err(|error| {
+                        Failure::system("this terminal cannot be written to", error)
+                    })?;
                 Ok(Shown::All)
             }
             Err(Errno::INTR | Errno::AGAIN) => Ok(Shown::All),
-            Err(errno) => Err(Failure::system("the program's terminal", errno)),
+            Err(errno) => Err(Failure::system(
+                "the program's terminal cannot be read",
+                errno,
+            )),
         }
     }
 

@@ -31,7 +31,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Failure> {
         SocketFlags::CLOEXEC,
         None,
     )
-    .map_err(|errno| Failure::system("a pair of sockets", errno))
+    .map_err(|errno| Failure::system("a pair of sockets cannot be made", errno))
 }
 
 /// The next news; `None` where there is none now.

@@ -1,0 +1,244 @@
+//! Ring lab: what the command line says to a person and to programs, on real parts: many of a thing and none, exit codes, what is waited for, and a
+//! report that gives nothing away.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{ALICE, BOB, NOBODY, Person, Spec, World, keys::Pair, tty::Desk, world::Output};
+use serde_json::Value;
+
+fn lonewire(world: &World, person: &Person, line: &str) -> Result<Output> {
+    world.cli(person, &line.split(' ').collect::<Vec<_>>())
+}
+
+/// The code of the error that a program reads.
+fn code(output: &Output) -> Result<String> {
+    let last = output.stderr.lines().last().unwrap_or_default();
+    let error: Value = serde_json::from_str(last).with_context(|| output.stderr.clone())?;
+    let code = error.pointer("/error/code").and_then(Value::as_str);
+    Ok(code.context("no code")?.to_owned())
+}
+
+/// A configuration of Alice's, readable by her.
+fn write(world: &World, name: &str, text: &str) -> Result<()> {
+    let path = world.path(&format!("{}/{name}", ALICE.home));
+    std::fs::write(&path, text)?;
+    std::os::unix::fs::chown(&path, Some(ALICE.uid), Some(ALICE.gid))?;
+    Ok(())
+}
+
+#[test]
+fn none_of_a_thing_is_said_and_each_failure_has_its_exit_code() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    // Nothing is there: said to a person, and nothing at all on standard output.
+    for (line, said) in [
+        (
+            "list",
+            "There are no tunnels yet. Add one: lonewire import FILE.conf",
+        ),
+        ("ps", "No app runs in a tunnel."),
+        ("status", "No tunnel is up."),
+        ("down --all", "No tunnel is up."),
+        ("stop --all", "No app runs in a tunnel."),
+    ] {
+        let output = lonewire(&world, &ALICE, line)?.ok()?;
+        assert_eq!(
+            (output.stdout.as_str(), output.stderr.trim()),
+            ("", said),
+            "{line}"
+        );
+        let terse = lonewire(&world, &ALICE, &format!("{line} -q"))?.ok()?;
+        assert_eq!(
+            (terse.stdout.as_str(), terse.stderr.as_str()),
+            ("", ""),
+            "{line}"
+        );
+        let json = lonewire(&world, &ALICE, &format!("{line} --json"))?.ok()?;
+        let object: Value = serde_json::from_str(&json.stdout).with_context(|| json.stdout)?;
+        assert_eq!(object.get("schema"), Some(&Value::from(1)), "{line}");
+    }
+    for line in ["show", "up", "check", "run -- true"] {
+        let expected = if line.starts_with("run") { 125 } else { 10 };
+        let output = lonewire(&world, &ALICE, line)?;
+        assert_eq!(output.code, expected, "{line}: {}", output.stderr);
+        ensure!(
+            output.stderr.contains("lonewire import"),
+            "{}",
+            output.stderr
+        );
+    }
+
+    world.import(&ALICE, "demo", 0)?;
+    let silent = lonewire(&world, &ALICE, "log demo")?.ok()?;
+    ensure!(
+        silent.stderr.contains("lonewire up demo"),
+        "{}",
+        silent.stderr
+    );
+    // A slip of the finger gets a suggestion; another person's name is one that nobody has.
+    let output = lonewire(&world, &ALICE, "show dmeo")?;
+    assert_eq!(output.code, 10);
+    ensure!(
+        output.stderr.contains("Did you mean demo?"),
+        "{}",
+        output.stderr
+    );
+    let output = lonewire(&world, &BOB, "show demo")?;
+    assert_eq!(output.code, 10);
+    ensure!(!output.stderr.contains("demo?"), "{}", output.stderr);
+
+    // 4: whom no rule allows it.
+    let config = world.client(0)?;
+    write(&world, "open.conf", &config)?;
+    let path = world.path(&format!("{}/open.conf", ALICE.home));
+    std::fs::copy(&path, world.path("/tmp/open.conf"))?;
+    std::fs::set_permissions(
+        world.path("/tmp/open.conf"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )?;
+    let output = lonewire(&world, &NOBODY, "import /tmp/open.conf --json --no-input")?;
+    assert_eq!(output.code, 4, "{}", output.stderr);
+
+    // A tunnel without DNS is as it was written: nothing is wrong with it.
+    let without: Vec<&str> = config
+        .lines()
+        .filter(|line| !line.starts_with("DNS"))
+        .collect();
+    write(&world, "plain.conf", &without.join("\n"))?;
+    let output = lonewire(&world, &ALICE, "import plain.conf")?.ok()?;
+    ensure!(
+        output.stderr.contains("names no DNS server"),
+        "{}",
+        output.stderr
+    );
+    lonewire(&world, &ALICE, "up plain")?.ok()?;
+    let output = lonewire(&world, &ALICE, "check plain")?.ok()?;
+    ensure!(output.stdout.contains("no server"), "{}", output.stdout);
+    lonewire(&world, &ALICE, "down plain")?.ok()?;
+
+    // 3, and 125 for run: no handshake. A person sees what is waited for, a log file does not.
+    world.set_silent(0, true)?;
+    let output = lonewire(&world, &ALICE, "up demo --wait 1 --json")?;
+    assert_eq!((output.code, code(&output)?.as_str()), (3, "not_protected"));
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    let output = lonewire(&world, &ALICE, "run -t demo --wait=1 --json -- true")?;
+    assert_eq!(
+        (output.code, code(&output)?.as_str()),
+        (125, "not_protected")
+    );
+    let output = lonewire(&world, &ALICE, "check demo --json")?;
+    assert_eq!((output.code, code(&output)?.as_str()), (3, "no_handshake"));
+    lonewire(&world, &ALICE, "down demo")?.ok()?;
+    let mut desk = Desk::start(&world, &ALICE, &["lonewire", "up", "demo", "--wait", "2"])?;
+    desk.expect("Waiting for a handshake of the tunnel “demo”")?;
+    desk.expect("the server has not answered yet")?;
+    assert_eq!(desk.end()?, 3);
+    let mut desk = Desk::start(
+        &world,
+        &ALICE,
+        &[
+            "env",
+            "TERM=dumb",
+            "lonewire",
+            "run",
+            "-t",
+            "demo",
+            "--wait=1",
+            "--",
+            "true",
+        ],
+    )?;
+    let shown = desk.expect("[not_protected]")?;
+    ensure!(
+        !shown.contains("Waiting") && !shown.contains('\x1b'),
+        "{shown}"
+    );
+    assert_eq!(desk.end()?, 125);
+    Ok(())
+}
+
+#[test]
+fn a_report_gives_nothing_away() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    world.import(&ALICE, "our-secret-name", 0)?;
+    lonewire(&world, &ALICE, "up our-secret-name")?.ok()?;
+    lonewire(&world, &ALICE, "doctor --bundle report.json")?;
+    let report = std::fs::read_to_string(world.path(&format!("{}/report.json", ALICE.home)))?;
+    let object: Value = serde_json::from_str(&report)?;
+    let tunnel = object.pointer("/tunnels/0").context("no tunnel")?;
+    assert_eq!(
+        tunnel.get("state"),
+        Some(&Value::from("protected")),
+        "{report}"
+    );
+    // Every word of the configuration that is its owner's own.
+    let config =
+        std::fs::read_to_string(world.path(&format!("{}/our-secret-name.conf", ALICE.home)))?;
+    let mut words: Vec<&str> = config
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .filter(|(key, _)| !["AllowedIPs", "PersistentKeepalive"].contains(key))
+        .flat_map(|(_, value)| value.split([',', '/', ' ']))
+        .filter(|word| word.len() > 3)
+        .collect();
+    words.extend(["our-secret-name", "lw-", "alice"]);
+    ensure!(words.len() >= 9, "{words:?}");
+    let id = world.tunnel(&ALICE, "our-secret-name", "id")?;
+    for word in words.into_iter().chain([id.as_str()]) {
+        ensure!(!report.contains(word), "{word} is in the report: {report}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_thousand_tunnels_are_listed_and_found() -> Result<()> {
+    const MANY: usize = 1000;
+    let world = World::new(Spec::product())?;
+    let peer = Pair::new()?;
+    // One archive would do, but this also sends as many calls as it takes.
+    let mut script = String::from("mkdir many; cd many\n");
+    for number in 0..MANY {
+        let keys = Pair::new()?;
+        writeln!(
+            script,
+            "printf '[Interface]\\nPrivateKey = {}\\nAddress = 10.1.0.2/32\\nDNS = 10.1.0.1\\n[Peer]\\nPublicKey = {}\\nAllowedIPs = 0.0.0.0/0, ::/0\\nEndpoint = 192.0.2.1:51820\\n' > tunnel-{number:04}.conf",
+            keys.private, peer.public
+        )?;
+    }
+    write(&world, "make.sh", &script)?;
+    world.run_as(&ALICE, &["sh", "make.sh"])?.ok()?;
+    let output = world
+        .run_as(
+            &ALICE,
+            &["sh", "-c", "cd many && exec lonewire import -q *.conf"],
+        )?
+        .ok()?;
+    assert_eq!(output.stdout.lines().count(), MANY);
+
+    let output = lonewire(&world, &ALICE, "list")?.ok()?;
+    let names: Vec<&str> = output
+        .stdout
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    ensure!(
+        names.len() == MANY && names.is_sorted(),
+        "{} names",
+        names.len()
+    );
+    let output = lonewire(&world, &ALICE, "show tunnel-0777 -q")?.ok()?;
+    ensure!(
+        output.stdout.starts_with("name\ttunnel-0777\n"),
+        "{}",
+        output.stdout
+    );
+    // Which one is meant is not clear; which are near is.
+    let output = lonewire(&world, &ALICE, "show tunnel-077")?;
+    ensure!(
+        output.code == 10 && output.stderr.contains("tunnel-0771"),
+        "{}",
+        output.stderr
+    );
+    Ok(())
+}
