@@ -167,7 +167,7 @@ pub fn script(spec: &Spec) -> String {
     let mut text = String::from("set -eu\n");
     let out = &mut text;
     // Segmented before the capture sees it: no frame is larger than the wire's.
-    let plain = "gso_max_segs 1";
+    let plain = if spec.captured { "gso_max_segs 1" } else { "" };
     for name in ["router", "internet"]
         .map(String::from)
         .into_iter()

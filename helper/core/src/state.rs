@@ -85,7 +85,7 @@ pub const ANSWER: Duration = Duration::from_millis(10_500);
 const IN_USE: Duration = Duration::from_secs(3);
 
 /// Looks at one that nobody can use.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(25);
 
 /// WireGuard's REJECT_AFTER_TIME: an older session carries nothing.
 pub const SESSION: Duration = Duration::from_secs(180);

@@ -111,12 +111,17 @@ fn interface(fd: &OwnedFd, call: libc::Ioctl, name: &str, flags: libc::c_int) ->
     check(unsafe { libc::ioctl(fd.as_raw_fd(), call, &raw mut request) })
 }
 
-/// Attaches a descriptor of `/dev/net/tun` to the TUN `name`, made where it is missing, and has it stay when the descriptor is closed.
+/// Attaches a descriptor of `/dev/net/tun` to the TUN `name`, made where it is missing, and has it stay when the descriptor is closed. TCP comes in large
+/// segments, each packet behind a `struct virtio_net_hdr`.
 pub fn attach_tun(tun: &OwnedFd, name: &str) -> io::Result<()> {
-    interface(tun, libc::TUNSETIFF, name, libc::IFF_TUN | libc::IFF_NO_PI)?;
-    let stay: libc::c_ulong = 1;
-    // SAFETY: TUNSETPERSIST takes a number.
-    check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETPERSIST, stay) })
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    interface(tun, libc::TUNSETIFF, name, flags)?;
+    let large: u32 = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+    for (call, number) in [(libc::TUNSETPERSIST, 1_u32), (libc::TUNSETOFFLOAD, large)] {
+        // SAFETY: both calls take a number.
+        check(unsafe { libc::ioctl(tun.as_raw_fd(), call, libc::c_ulong::from(number)) })?;
+    }
+    Ok(())
 }
 
 /// Sets an interface up, by any socket of its network.

@@ -7,9 +7,11 @@
 mod control;
 mod handover;
 mod listen;
+mod offload;
 mod privilege;
 mod serve;
 mod tun;
+mod udp;
 
 use std::{
     os::{

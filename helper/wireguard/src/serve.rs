@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use gotatun::device::uapi::UapiServer;
+use gotatun::{device::uapi::UapiServer, udp::socket::UdpSocketFactory};
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{control, handover, tun};
+use crate::{control, handover, tun, udp};
 
 /// How often a TUN that nobody reads yet is looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -45,11 +45,13 @@ async fn run(connection: UnixStream, handover: handover::Handover) -> anyhow::Re
     listener.set_nonblocking(true).context("control socket")?;
     let listener = tokio::net::UnixListener::from_std(listener).context("control socket")?;
 
+    let sockets = UdpSocketFactory {
+        recv_buffer_size: Some(UDP_BUFFER),
+        send_buffer_size: Some(UDP_BUFFER),
+    };
     let (client, server) = UapiServer::new();
     let mut device = gotatun::device::build()
-        .with_default_udp()
-        .udp_recv_buffer_size(UDP_BUFFER)
-        .udp_send_buffer_size(UDP_BUFFER)
+        .with_udp(udp::Factory(sockets))
         .with_ip_pair(sender, receiver)
         .with_uapi(server)
         .build()

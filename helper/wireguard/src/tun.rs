@@ -2,7 +2,7 @@
 //! Only the TUN's end is an error here: any other would make gotatun give up over one bad packet.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
 };
@@ -20,10 +20,10 @@ use tokio::{
     sync::watch,
 };
 
-/// Packets taken at one wake-up.
+use crate::offload;
+
+/// Packets taken at one wake-up, and those of one large segment more.
 const BATCH: usize = 64;
-/// What gotatun's buffers hold unless they are made larger.
-const BUFFER: usize = 4096;
 
 /// One end for each direction, over one descriptor.
 pub fn pair(tun: OwnedFd, mtu: watch::Receiver<u16>) -> io::Result<(Sender, Receiver, Watch)> {
@@ -41,6 +41,7 @@ pub fn pair(tun: OwnedFd, mtu: watch::Receiver<u16>) -> io::Result<(Sender, Rece
         tun: Arc::clone(&tun),
         mtu,
         batch: Vec::with_capacity(BATCH),
+        large: vec![0; offload::LARGEST],
     };
     Ok((sender, receiver, Watch(tun)))
 }
@@ -51,10 +52,12 @@ pub struct Sender(Arc<AsyncFd<OwnedFd>>);
 impl IpSend for Sender {
     async fn send(&mut self, packet: Packet<Ip>) -> io::Result<()> {
         let bytes = packet.into_bytes();
+        // All zeros: a packet that is complete.
+        let parts = [IoSlice::new(&[0; offload::HEADER]), IoSlice::new(&bytes)];
         let sent = self
             .0
             .async_io(Interest::WRITABLE, |tun| {
-                Ok(rustix::io::write(tun, &bytes)?)
+                Ok(rustix::io::writev(tun, &parts)?)
             })
             .await;
         match sent {
@@ -70,6 +73,8 @@ pub struct Receiver {
     tun: Arc<AsyncFd<OwnedFd>>,
     mtu: watch::Receiver<u16>,
     batch: Vec<Packet<Ip>>,
+    /// What is read lies here until it is taken apart.
+    large: Vec<u8>,
 }
 
 impl IpRecv for Receiver {
@@ -77,18 +82,25 @@ impl IpRecv for Receiver {
         &'a mut self,
         pool: &mut PacketBufPool,
     ) -> io::Result<impl Iterator<Item = Packet<Ip>> + Send + 'a> {
-        let room = BUFFER.max(usize::from(*self.mtu.borrow()));
-        while self.batch.is_empty() {
-            let mut ready = self.tun.readable().await?;
-            while self.batch.len() < BATCH {
-                let mut packet = pool.get();
-                if packet.len() < room {
-                    packet.buf_mut().resize(room, 0);
-                }
-                match ready.try_io(|tun| Ok(rustix::io::read(tun, &mut packet[..])?)) {
+        let Self {
+            tun, batch, large, ..
+        } = self;
+        while batch.is_empty() {
+            let mut ready = tun.readable().await?;
+            while batch.len() < BATCH {
+                match ready.try_io(|tun| Ok(rustix::io::read(tun, large.as_mut_slice())?)) {
                     Ok(Ok(length)) => {
-                        packet.truncate(length);
-                        self.batch.extend(packet.try_into_ip());
+                        let mut take = |head: &[u8], tail: &[u8]| {
+                            let mut packet = pool.get();
+                            let bytes = packet.buf_mut();
+                            bytes.clear();
+                            bytes.extend_from_slice(head);
+                            bytes.extend_from_slice(tail);
+                            batch.extend(packet.try_into_ip());
+                        };
+                        // What makes no sense is lost, as on any wire.
+                        let _ =
+                            offload::split(large.get_mut(..length).unwrap_or_default(), &mut take);
                     }
                     Ok(Err(error)) if is_end(&error) => return Err(error),
                     Ok(Err(_)) | Err(_) => break,

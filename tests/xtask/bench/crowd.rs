@@ -110,9 +110,15 @@ fn fill(world: &mut World) -> Result<()> {
     }
     let running = world.processes("sleep")?.len();
     ensure!(running == APPS, "{running} of {APPS} apps run");
-    let planes = world.processes(Program::DataPlane.name())?.len();
-    // One more is the socket's.
-    ensure!(planes >= TUNNELS, "{planes} of {TUNNELS} tunnels are up");
+    let mut up = 0;
+    for person in &PEOPLE {
+        let tunnels = world.tunnels(person)?;
+        up += tunnels
+            .iter()
+            .filter(|tunnel| tunnel["state"] == "protected")
+            .count();
+    }
+    ensure!(up == TUNNELS, "{up} of {TUNNELS} tunnels are protected");
     Ok(())
 }
 

@@ -1,9 +1,15 @@
 //! What is measured, and the baseline of each row, verbatim.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, thread, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{ALICE, Program, World, addr};
+use lab::{ALICE, Person, Program, World, addr, keys::Pair};
 
 use super::{Limit, Row, TUNNEL, median, milliseconds, stopwatch::Stopwatch};
 
@@ -100,24 +106,46 @@ pub fn up(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
     }])
 }
 
-/// One stream of TCP through our data plane against one through wireguard-go, to the same server.
+/// One stream of TCP through our data plane against one through wireguard-go, both to a third tunnel of the same machine: nothing but the two is
+/// between, and what is at the far end keeps up with either.
 pub fn tcp(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
-    let ByHand { file, address } = ByHand::new(world)?;
-    let server = addr::INSIDE_SERVER_V4.to_string();
-    // Only the server's address goes through it.
+    const SERVER: &str = "10.99.0.1";
+    let endpoint = format!("{}:51999", addr::host_v4(0));
+    let [far, ours, theirs] = [Pair::new()?, Pair::new()?, Pair::new()?];
+    // By default the MTU would be that of the way to the other end, which here is short and wide.
+    let server = format!(
+        "[Interface]\nPrivateKey = {}\nAddress = {SERVER}/24\nMTU = 1420\nListenPort = 51999\n\
+         [Peer]\nPublicKey = {}\nAllowedIPs = 10.99.0.2/32\n[Peer]\nPublicKey = {}\nAllowedIPs = 10.99.0.3/32\n",
+        far.private, ours.public, theirs.public
+    );
+    let peer = format!(
+        "[Peer]\nPublicKey = {}\nAllowedIPs = {SERVER}/32\nEndpoint = {endpoint}\nPersistentKeepalive = 25\n",
+        far.public
+    );
+    let client = format!(
+        "[Interface]\nPrivateKey = {}\nAddress = 10.99.0.2/32\nMTU = 1420\n{peer}",
+        ours.private
+    );
+    let by_hand = format!("[Interface]\nPrivateKey = {}\n{peer}", theirs.private);
+    for (name, text) in [("far-end", &server), ("tcp", &client)] {
+        let file = secret_file(world, name, text, Some(&ALICE))?;
+        world
+            .cli(&ALICE, &["import", &file, "--name", name])?
+            .ok()?;
+    }
+    world.cli(&ALICE, &["up", "far-end", "--wait", "0"])?.ok()?;
+    let listen = ["run", "--detach", "--wait=0", "-t", "far-end", "--"];
+    let listen = [listen.as_slice(), &["iperf3", "--server", "--bind", SERVER]].concat();
+    world.cli(&ALICE, &listen)?.ok()?;
+    world.cli(&ALICE, &["up", "tcp"])?.ok()?;
+    let file = secret_file(world, "wg-hand", &by_hand, None)?;
     let script = format!(
-        "wireguard-go wg-hand 2>/dev/null && wg setconf wg-hand {file} && ip address add {address}/32 dev wg-hand && \
-         ip link set wg-hand mtu 1420 up && ip route add {server} dev wg-hand && ping -q -c 1 -W 9 {server}"
+        "wireguard-go wg-hand 2>/dev/null && wg setconf wg-hand {file} && ip address add 10.99.0.3/32 dev wg-hand && \
+         ip link set wg-hand mtu 1420 up && ip route add {SERVER} dev wg-hand && ping -q -c 1 -W 9 {SERVER}"
     );
     world.run_in("host", &["sh", "-c", &script])?.ok()?;
-    world
-        .run_in(
-            "vpn0",
-            &["iperf3", "--server", "--daemon", "--bind", &server],
-        )?
-        .ok()?;
-    let measure = ["iperf3", "--client", &server, "--time", "1", "--json"];
-    let inside = [&["lonewire", "run", "-t", TUNNEL, "--"], measure.as_slice()].concat();
+    let measure = ["iperf3", "--client", SERVER, "--time", "1", "--json"];
+    let inside = [&["lonewire", "run", "-t", "tcp", "--"], measure.as_slice()].concat();
     let (mut ours, mut theirs) = (vec![], vec![]);
     for _ in 0..pairs {
         ours.push(received(&world.run_as(&ALICE, &inside)?.ok()?.stdout)?);
@@ -126,6 +154,9 @@ pub fn tcp(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
     world
         .run_in("host", &["ip", "link", "del", "wg-hand"])?
         .ok()?;
+    for name in ["tcp", "far-end"] {
+        world.cli(&ALICE, &["down", "--force", name])?.ok()?;
+    }
     world.end(&world.processes("iperf3")?)?;
     let (ours, theirs) = (median(ours)?, median(theirs)?);
     Ok(vec![Row {
@@ -143,8 +174,8 @@ pub fn idle(world: &mut World, _: &Path, _: usize) -> Result<Vec<Row>> {
     let [pid] = pids.as_slice() else {
         anyhow::bail!("{} helpers", pids.len());
     };
-    // Lets what came before end: a program of a moment ago is no idle time.
-    thread::sleep(Duration::from_secs(5));
+    // What came before has to be over: a tunnel that was used is looked at more often for a while.
+    thread::sleep(Duration::from_secs(45));
     let before = wakes(*pid)?;
     thread::sleep(Duration::from_mins(1));
     let wakes = wakes(*pid)? - before;
@@ -225,9 +256,20 @@ impl ByHand {
             .filter(|line| !line.starts_with("Address") && !line.starts_with("DNS"))
             .map(|line| format!("{line}\n"))
             .collect();
-        let file = format!("/run/lab/{address}.conf");
-        fs::write(world.path(&file), stripped)?;
-        fs::set_permissions(world.path(&file), fs::Permissions::from_mode(0o600))?;
+        let file = secret_file(world, &address, &stripped, None)?;
         Ok(Self { file, address })
     }
+}
+
+/// A file that its owner alone (root where none is named) can read.
+fn secret_file(world: &World, name: &str, text: &str, owner: Option<&Person>) -> Result<String> {
+    let folder = owner.map_or("/run/lab", |person| person.home);
+    let file = format!("{folder}/{name}.conf");
+    let path = world.path(&file);
+    fs::write(&path, text)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    if let Some(person) = owner {
+        chown(&path, Some(person.uid), Some(person.gid))?;
+    }
+    Ok(file)
 }
