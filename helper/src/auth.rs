@@ -3,6 +3,7 @@
 //! is refused, and so is whoever polkit or the bus cannot be asked about. No answer is kept for a second call.
 
 mod polkit;
+mod turns;
 
 use std::{future::Future, marker::PhantomData};
 
@@ -10,11 +11,10 @@ use lonewire_api::names::{
     APPS_INTERFACE as APPS, SERVICE_INTERFACE as SERVICE, TUNNELS_INTERFACE as TUNNELS,
 };
 use lonewire_core::name::Id;
-use tokio::sync::Semaphore;
 use zbus::{Connection, message::Header};
 
 pub use self::polkit::Deadlines;
-use self::polkit::Polkit;
+use self::{polkit::Polkit, turns::Turns};
 use crate::presence;
 
 /// Who sent a message, as the bus says it.
@@ -203,8 +203,9 @@ pub enum Denied {
     TooMany { limit: u32 },
 }
 
-/// Credentials that are asked of the bus at the same time: it lets a connection wait for 128 answers, and polkit's are more.
-const IDENTITIES: usize = 24;
+/// Credentials that are asked of the bus at the same time, of one sender and together: it lets a connection wait for 128 answers, and
+/// polkit's are more.
+const IDENTITIES: (usize, usize) = (4, 24);
 
 /// Decides about every call.
 #[derive(Debug)]
@@ -212,7 +213,7 @@ pub struct Bouncer<O> {
     bus: Connection,
     polkit: Polkit,
     owners: O,
-    identities: Semaphore,
+    identities: Turns<String>,
 }
 
 impl<O: Ownership> Bouncer<O> {
@@ -232,7 +233,7 @@ impl<O: Ownership> Bouncer<O> {
             bus: bus.clone(),
             polkit: Polkit::new(bus, deadlines, prompts).await?,
             owners,
-            identities: Semaphore::new(IDENTITIES),
+            identities: Turns::new(IDENTITIES.0, IDENTITIES.1),
         })
     }
 
@@ -288,7 +289,10 @@ impl<O: Ownership> Bouncer<O> {
             return Err(Denied::No("not-listed"));
         }
         let caller = {
-            let _turn = self.identities.acquire().await;
+            // The bus itself lets a sender have 128 open.
+            let place = self.identities.place(sender.to_string(), u32::MAX);
+            let place = place.ok_or(Denied::No("no-credentials"))?;
+            let _turn = self.identities.turn(&place).await;
             presence::credentials(&self.bus, sender).await
         };
         let caller = caller.ok_or(Denied::No("no-credentials"))?;

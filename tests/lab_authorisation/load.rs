@@ -118,7 +118,7 @@ fn a_flood_of_calls_holds_up_nobody_else() -> Result<()> {
     let files = || -> Result<usize> { Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count()) };
     let descriptors = files()?;
     // 1,920 calls that look, and as many that bring a descriptor each and are refused.
-    for member in ["List", "Check", "Replace"] {
+    for member in ["List", "Show", "Replace"] {
         scene.polkit.always(Answer::No);
         let open = flood(&scene, 16, member)?;
         for _ in 0..60 {

@@ -3,15 +3,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use lonewire_api::names::ACTION_PREFIX;
-use tokio::sync::Semaphore;
 use zbus::{
     Connection,
     message::{Flags, Header},
@@ -20,7 +16,7 @@ use zbus_polkit::policykit1::{
     AuthorityProxy, AuthorizationResult, CheckAuthorizationFlags, Subject,
 };
 
-use super::{Caller, Denied};
+use super::{Caller, Denied, turns::Turns};
 use crate::presence;
 
 /// How long polkit may take.
@@ -58,8 +54,7 @@ pub(super) struct Polkit {
     authority: AuthorityProxy<'static>,
     deadlines: Deadlines,
     prompts: u32,
-    open: Arc<Mutex<HashMap<Key, Open>>>,
-    questions: Semaphore,
+    turns: Turns<Key>,
     cancellation: AtomicU64,
 }
 
@@ -81,8 +76,7 @@ impl Polkit {
                 .await?,
             deadlines,
             prompts,
-            open: Arc::default(),
-            questions: Semaphore::new(QUESTIONS),
+            turns: Turns::new(TURNS, QUESTIONS),
             cancellation: AtomicU64::new(0),
         })
     }
@@ -136,8 +130,8 @@ impl Polkit {
         prompt: bool,
     ) -> Result<AuthorizationResult, Denied> {
         let limit = if prompt { self.prompts } else { CHECKS };
-        let slot =
-            Slot::take(&self.open, (caller.uid, prompt), limit).ok_or(Denied::TooMany { limit })?;
+        let place = self.turns.place((caller.uid, prompt), limit);
+        let place = place.ok_or(Denied::TooMany { limit })?;
         // Kind `system-bus-name` with the sender that the bus wrote into the header.
         let subject = Subject::new_for_message_header(call).map_err(|_| Denied::No("no-sender"))?;
         let action = format!("{ACTION_PREFIX}.{action}");
@@ -158,9 +152,8 @@ impl Polkit {
         let _turn = if prompt {
             None
         } else {
-            let turn = async { (slot.turns.acquire().await, self.questions.acquire().await) };
             tokio::select! {
-                turn = turn => Some(turn),
+                turn = self.turns.turn(&place) => turn.ok(),
                 () = &mut late => return Err(Denied::No("polkit-late")),
             }
         };
@@ -209,48 +202,3 @@ fn kind_of(error: &zbus::Error) -> String {
 
 /// A user, and whether it is about prompts.
 type Key = (u32, bool);
-
-/// Open questions of a kind of one user.
-#[derive(Debug)]
-struct Open {
-    count: u32,
-    turns: Arc<Semaphore>,
-}
-
-/// One open question of a user, counted until it is dropped.
-struct Slot {
-    open: Arc<Mutex<HashMap<Key, Open>>>,
-    key: Key,
-    turns: Arc<Semaphore>,
-}
-
-impl Slot {
-    fn take(open: &Arc<Mutex<HashMap<Key, Open>>>, key: Key, limit: u32) -> Option<Self> {
-        let mut all = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = all.entry(key).or_insert_with(|| Open {
-            count: 0,
-            turns: Arc::new(Semaphore::new(TURNS)),
-        });
-        if own.count >= limit {
-            return None;
-        }
-        own.count += 1;
-        Some(Self {
-            open: open.clone(),
-            key,
-            turns: own.turns.clone(),
-        })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = all.get_mut(&self.key) {
-            own.count -= 1;
-            if own.count == 0 {
-                all.remove(&self.key);
-            }
-        }
-    }
-}
