@@ -355,9 +355,13 @@ pub fn wrapped(world: &mut World, name: &str, by: &[&str]) -> Result<Connector> 
         _ => format!("/run/lonewire/{name}.sock"),
     };
     let unit = format!("{UNITS}/lonewire-warden@.service");
-    let mut line = vec!["activate", &socket, &unit, "--"];
-    line.extend(by);
-    line.push(PROGRAM);
+    let mut line = vec!["activate", &socket, &unit];
+    if !by.is_empty() {
+        // Another program than the unit's has its connection as standard input.
+        line.extend(["--", "sh", "-c", "exec \"$@\" 3<&0 < /dev/null", "sh"]);
+        line.extend(by);
+        line.push(PROGRAM);
+    }
     world.role(name, "host", &line)?;
     Connector::with(world.command("host", None, &[ROLES, "role", "connect", &socket])?)
 }

@@ -32,8 +32,9 @@ use crate::{
 /// On the status pipe: all is done but execve. No encoded failure begins so.
 const RUNS: u8 = 0xff;
 
-/// How long a program may take to run: its folders may lie on a file system that does not answer. As long as the helper waits.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a program may take to run: its folders may lie on a file system that does not answer. Less than the helper waits:
+/// what it was not told of must not run.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a program waits to be put into its scope.
 const HOLD: Duration = Duration::from_secs(5);
