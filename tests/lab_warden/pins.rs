@@ -19,7 +19,8 @@ fn t71_many_first_namespaces_at_once_are_one_mount_each() -> Result<()> {
     const MANY: u8 = 64;
     let alone = Alone::new()?;
     // A /run of its own, shared as systemd's is, in which nobody has pinned anything; and a service that followed it before anybody did.
-    let script = "mount -t tmpfs run /run; mount --make-shared /run; mkdir -m 700 /run/lonewire /run/lab
+    let script =
+        "mount -t tmpfs run /run; mount --make-shared /run; mkdir -m 700 /run/lonewire /run/lab
         unshare --mount --propagation slave sleep 600 & exec \"$@\"";
     let unit = format!("{}/lonewire-warden@.service", lab::init::UNITS);
     let socket = "/run/lonewire/first.sock";
