@@ -36,6 +36,7 @@ fn play_with(programs: &Path, arguments: &[&str]) -> Result<Vec<(bool, String, S
         .arg("demo")
         .args(arguments)
         .env(programs::VARIABLE, programs)
+        .env("RUST_BACKTRACE", "1")
         .output()?;
     let text = String::from_utf8(out.stdout)?;
     let mut lines = Vec::new();
@@ -49,6 +50,8 @@ fn play_with(programs: &Path, arguments: &[&str]) -> Result<Vec<(bool, String, S
     let names: Vec<_> = lines.iter().map(|(_, name, _)| name.as_str()).collect();
     let said = format!("{text}{}", String::from_utf8_lossy(&out.stderr));
     ensure!(names == NAMES, "{said}");
+    // What went wrong is for a person to read.
+    ensure!(!said.contains("backtrace"), "{said}");
     let all = lines.iter().all(|(holds, ..)| *holds);
     ensure!(all == out.status.success(), "{}: {said}", out.status);
     Ok(lines)

@@ -40,7 +40,7 @@ pub struct Order {
 
 /// Where a world keeps what the lab itself needs: logs, captures. Root's only.
 pub const LAB: &str = "/run/lab";
-/// The role binary inside a world, for every user.
+/// The role binary inside a world or a system, for every user.
 pub const ROLES: &str = "/usr/libexec/lonewire-lab/roles";
 /// The systemd units inside a world.
 pub const UNITS: &str = "/usr/lib/systemd/system";

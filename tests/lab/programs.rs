@@ -60,17 +60,18 @@ impl Program {
     }
 }
 
-/// The project's folder: where cargo or nextest runs this, else where it was built. A target folder may be shared by clones, and the one
-/// that this was built from may be gone.
+/// The project's folder: the one that cargo or nextest runs this in, else that which it was built from, else the one around the current folder. A
+/// target folder may be shared by clones, and the one that this was built from may be gone.
 pub fn project() -> PathBuf {
-    let built = env!("CARGO_MANIFEST_DIR");
-    std::env::var_os("CARGO_MANIFEST_DIR")
-        .map(PathBuf::from)
-        .as_deref()
-        .and_then(Path::parent)
-        .filter(|top| top.join("data/install.toml").is_file())
-        .or(Path::new(built).parent())
-        .unwrap_or(Path::new("/"))
+    let run = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let built = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::current_dir().unwrap_or_default();
+    run.iter()
+        .chain([&built])
+        .filter_map(|tests| tests.parent())
+        .chain(here.ancestors())
+        .find(|top| top.join("data/install.toml").is_file())
+        .unwrap_or(&here)
         .to_owned()
 }
 

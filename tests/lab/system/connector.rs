@@ -14,10 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::System;
-use crate::rights;
-
-/// Where the lab's binary lies in a system.
-pub(super) const ROLES: &str = "/usr/local/libexec/lonewire-lab";
+use crate::{init::ROLES, rights};
 
 /// Puts the lab's binary into a system, and gives its path there.
 pub(super) fn install_roles(system: &System) -> Result<&'static str> {

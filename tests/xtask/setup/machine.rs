@@ -96,9 +96,6 @@ const KERNEL: &[(&str, &str)] = &[
 
 /// What no package can bring.
 pub fn kernel_lacks() -> Vec<String> {
-    if !nix::unistd::geteuid().is_root() {
-        return vec!["root: worlds are made of namespaces that only root can join".into()];
-    }
     let mut lacks = Vec::new();
     for (what, script) in KERNEL {
         // What a missing program cannot try is tried once it is installed.

@@ -158,6 +158,10 @@ pub fn require() -> Result<()> {
 /// # Errors
 /// Something is missing and was not installed.
 pub fn provide(purpose: Purpose, yes: bool) -> Result<bool> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "worlds are made of namespaces, which root alone can do: sudo --preserve-env=PATH,HOME cargo xtask …"
+    );
     let missing = look(purpose)?;
     if missing.is_empty() {
         return Ok(false);
