@@ -136,10 +136,20 @@ fn a_killed_helper_finds_its_tunnels_and_apps_again() -> Result<()> {
         Ok(world.processes("sh")?.len() == 1)
     })?;
 
+    let plane = world.processes(Program::DataPlane.name())?;
     world.restart(Program::Helper)?;
     assert_eq!(world.tunnel(&ALICE, "demo", "id")?, tunnel);
     world.wait_state(&ALICE, "demo", "protected", lab::world::READY)?;
     assert_eq!(ids(&world)?, before);
+    // The data plane is the same one, and known to be it: its death is heard, and another carries the same tunnel on.
+    assert_eq!(world.processes(Program::DataPlane.name())?, plane);
+    world.kill(Program::DataPlane)?;
+    until(lab::world::READY, "another data plane", || {
+        let now = world.processes(Program::DataPlane.name())?;
+        Ok(!now.is_empty() && now != plane)
+    })?;
+    world.wait_state(&ALICE, "demo", "protected", lab::world::READY)?;
+    assert_eq!(text(&probe.ask(&web)?, "body"), lab::net::VPN_EXIT_V4);
     let codes = |world: &World| -> Result<Vec<i64>> {
         let apps = world.apps(&ALICE)?;
         let mut codes: Vec<_> = apps

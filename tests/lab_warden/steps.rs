@@ -3,7 +3,10 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use lab::warden::{Alone, wrapped};
+use lab::{
+    ALICE, Spec, World,
+    warden::{Alone, wrapped},
+};
 use lonewire_core::{
     launch::{Launch, Stage},
     name::LinkName,
@@ -213,4 +216,31 @@ fn t50_each_step_that_fails_keeps_the_program_from_starting() -> Result<()> {
     }
     assert_eq!(wrong, Vec::<String>::new());
     starts(&alone)
+}
+
+#[test]
+fn t50_a_person_is_told_by_125_and_a_reason_that_nothing_has_started() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    world.import(&ALICE, "demo", 0)?;
+    world.run_inside(&ALICE, "demo", &["true"])?.ok()?;
+    // What only root can do, and what a mistaken script of root's would.
+    let script = "rm /run/lonewire/dns/*/resolv.conf";
+    world.run_in("host", &["sh", "-ec", script])?.ok()?;
+    for detached in [false, true] {
+        let touch = ["/usr/bin/touch", TRACE];
+        let run: &[&str] = if detached {
+            &["run", "-t", "demo", "--detach", "--"]
+        } else {
+            &["run", "-t", "demo", "--"]
+        };
+        let out = world.cli(&ALICE, &[run, &touch].concat())?;
+        assert_eq!(out.code, 125, "{out:?}");
+        assert!(
+            out.stdout.is_empty() && out.stderr.trim().len() > 20,
+            "{out:?}"
+        );
+        assert!(!world.path(TRACE).exists(), "it has started");
+        println!("{}", out.stderr);
+    }
+    Ok(())
 }
