@@ -33,6 +33,7 @@ pub mod bus;
 pub mod caller;
 pub mod capture;
 pub mod dice;
+pub mod evidence;
 pub mod fakes;
 pub mod forward;
 pub mod frame;

@@ -57,6 +57,8 @@ pub struct Spec {
     pub captured: bool,
     /// Whether warden and data plane bind their sockets themselves, as where there is no systemd; else the lab does what systemd would.
     pub listen: bool,
+    /// How much the product logs, as `RUST_LOG` has it; else as this process was told.
+    pub log: Option<String>,
     /// Something to get wrong on purpose from the start.
     pub sabotage: Option<Sabotage>,
 }
@@ -84,6 +86,7 @@ impl Spec {
             product: false,
             captured: true,
             listen: false,
+            log: None,
             sabotage: None,
         }
     }

@@ -156,7 +156,8 @@ impl World {
             .env_clear()
             .env("PATH", PATH)
             .env("LANG", "C.UTF-8");
-        if let Some(level) = std::env::var_os("RUST_LOG") {
+        let level = self.spec.log.clone().map(Into::into);
+        if let Some(level) = level.or_else(|| std::env::var_os("RUST_LOG")) {
             command.env("RUST_LOG", level);
         }
         if let Some(person) = person {
