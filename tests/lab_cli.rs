@@ -114,6 +114,15 @@ fn none_of_a_thing_is_said_and_each_failure_has_its_exit_code() -> Result<()> {
     lonewire(&world, &ALICE, "up plain")?.ok()?;
     let output = lonewire(&world, &ALICE, "check plain")?.ok()?;
     ensure!(output.stdout.contains("no server"), "{}", output.stdout);
+
+    // 6: something is in its namespace that does not belong there. Nothing is started in it any more.
+    let intrude = "ip netns list | grep -o '^lw-[^ ]*' | xargs -I N ip -n N link add intruder type veth peer name other";
+    world.run_in("host", &["sh", "-ec", intrude])?.ok()?;
+    let output = lonewire(&world, &ALICE, "check plain --json")?;
+    assert_eq!((output.code, code(&output)?.as_str()), (6, "not_sealed"));
+    ensure!(output.stdout.contains("intruder"), "{}", output.stdout);
+    let output = lonewire(&world, &ALICE, "run -t plain --json -- true")?;
+    assert_eq!((output.code, code(&output)?.as_str()), (125, "unsealed"));
     lonewire(&world, &ALICE, "down plain")?.ok()?;
 
     // 3, and 125 for run: no handshake. A person sees what is waited for, a log file does not.
@@ -133,6 +142,15 @@ fn none_of_a_thing_is_said_and_each_failure_has_its_exit_code() -> Result<()> {
     desk.expect("Waiting for a handshake of the tunnel “demo”")?;
     desk.expect("the server has not answered yet")?;
     assert_eq!(desk.end()?, 3);
+    // 130: a person does not want to wait.
+    let mut desk = Desk::start(
+        &world,
+        &ALICE,
+        &["lonewire", "run", "-t", "demo", "--wait=20", "--", "true"],
+    )?;
+    desk.expect("Waiting for a handshake of the tunnel “demo”")?;
+    desk.press("\x03")?;
+    assert_eq!(desk.end()?, 130);
     let mut desk = Desk::start(
         &world,
         &ALICE,
@@ -219,8 +237,7 @@ fn a_thousand_tunnels_are_listed_and_found() -> Result<()> {
     let names: Vec<&str> = output
         .stdout
         .lines()
-        .skip(1)
-        .filter_map(|line| line.split_whitespace().next())
+        .filter_map(|line| line.split('\t').next())
         .collect();
     ensure!(
         names.len() == MANY && names.is_sorted(),

@@ -24,7 +24,8 @@ const DESCRIPTION: &[&str] = &[
      started in a tunnel, and every process that came from it.",
     "A tunnel is off, connecting, protected, blocked or failed. Only in protected, which means that the server has answered a handshake, do apps \
      reach anything, and then through the tunnel alone. In every other state they are offline.",
-    "Everything goes through the service lonewire-helper(8) on the system bus, which asks polkit(8) whether you may. With --json a command prints \
+    "Everything goes through the service lonewire-helper(8) on the system bus, which asks polkit(8) whether you may. Lists are tables on \
+     a terminal and have tabs between their columns elsewhere; --terse has the same columns for ever. With --json a command prints \
      one object with \"schema\":1; times are RFC 3339, sizes are bytes, and an error is an object on standard error: \
      {\"error\":{\"code\",\"message\",\"line\"}}, with a line only where a configuration has one.",
 ];

@@ -4,7 +4,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{ErrorKind, Write as _},
+    io::{ErrorKind, IsTerminal as _, Write as _},
 };
 
 use crate::{
@@ -43,14 +43,14 @@ pub fn json(value: &serde_json::Value) -> Result<(), Failure> {
     text(&format!("{value}\n"))
 }
 
-/// Rows in columns, or with tabs between.
+/// Rows in columns on a terminal, else with tabs between.
 ///
 /// # Errors
 /// As [`text`].
 pub fn table(context: &Context, headings: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
     text(&match context.format {
-        Format::Terse => tabbed(rows),
-        _ => columns(headings, rows),
+        Format::Human if std::io::stdout().is_terminal() => columns(headings, rows),
+        _ => tabbed(rows),
     })
 }
 

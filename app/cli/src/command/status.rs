@@ -56,7 +56,8 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         print::note("No tunnel is up.");
         return DONE;
     }
-    print::text(&render(context.format, &rows, time::now()))?;
+    let aligned = std::io::stdout().is_terminal();
+    print::text(&render(context.format, aligned, &rows, time::now()))?;
     DONE
 }
 
@@ -84,7 +85,8 @@ fn read(context: &Context, only: Option<&str>) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-fn render(format: Format, rows: &[Row], now: u64) -> String {
+/// In columns where `aligned`, else with tabs between.
+fn render(format: Format, aligned: bool, rows: &[Row], now: u64) -> String {
     match format {
         Format::Json => {
             let rows: Vec<Value> = rows.iter().map(to_json).collect();
@@ -93,6 +95,9 @@ fn render(format: Format, rows: &[Row], now: u64) -> String {
         Format::Terse => print::tabbed(&rows.iter().map(terse).collect::<Vec<_>>()),
         Format::Human => {
             let cells: Vec<_> = rows.iter().map(|row| human(row, now)).collect();
+            if !aligned {
+                return print::tabbed(&cells);
+            }
             print::columns(
                 &[
                     "NAME",
@@ -156,11 +161,12 @@ fn to_json((id, detail): &Row) -> Value {
 /// Shows it again for every change, until the bus is gone or nobody reads. Ctrl-C ends us as it ends any program.
 fn watch(context: &Context, only: Option<&str>) -> Outcome {
     let feed = Feed::open(context)?;
-    let redraw = context.format == Format::Human && std::io::stdout().is_terminal();
+    let aligned = std::io::stdout().is_terminal();
+    let redraw = context.format == Format::Human && aligned;
     let mut shown = String::new();
     loop {
         let rows = read(context, only)?;
-        let mut text = render(context.format, &rows, time::now());
+        let mut text = render(context.format, aligned, &rows, time::now());
         if text.is_empty() && context.format == Format::Human {
             "No tunnel is up.\n".clone_into(&mut text);
         }
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn people_get_a_table_with_sentences() {
-        insta::assert_snapshot!(render(Format::Human, &rows(), NOW), @r"
+        insta::assert_snapshot!(render(Format::Human, true, &rows(), NOW), @r"
         NAME  STATE      SINCE  HANDSHAKE  RECEIVED  SENT  APPS  WHY
         home  protected  30 s   12 s ago   1.5 KiB   10 B  2
         work  blocked    30 s   never      1.5 KiB   10 B  2     the server does not answer
@@ -238,9 +244,9 @@ mod tests {
 
     #[test]
     fn programs_get_codes_times_and_bytes() {
-        insta::assert_snapshot!(render(Format::Json, &rows()[1..], NOW), @r#"{"schema":1,"tunnels":[{"apps":2,"backend":"userspace","handshake":null,"id":"bb","name":"work","reason":"no_handshake","rx":1536,"since":"2026-09-21T14:13:50Z","state":"blocked","tx":10}]}"#);
+        insta::assert_snapshot!(render(Format::Json, true, &rows()[1..], NOW), @r#"{"schema":1,"tunnels":[{"apps":2,"backend":"userspace","handshake":null,"id":"bb","name":"work","reason":"no_handshake","rx":1536,"since":"2026-09-21T14:13:50Z","state":"blocked","tx":10}]}"#);
         assert_eq!(
-            render(Format::Terse, &rows()[..1], NOW),
+            render(Format::Terse, true, &rows()[..1], NOW),
             "aa\thome\tprotected\t2026-09-21T14:13:50Z\t2026-09-21T14:14:08Z\t1536\t10\t2\t\n"
         );
     }
