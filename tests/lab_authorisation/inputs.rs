@@ -1,6 +1,7 @@
 //! T18: what is handed over as a configuration and is none: refused at once, unread, unstored, and nothing of it told.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{Seek as _, Write as _},
     os::{
@@ -12,9 +13,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use lab::{caller::call, world::log_file};
-use lonewire_api::names::TUNNELS_INTERFACE as TUNNELS;
+use lonewire_api::names::{APPS_INTERFACE as APPS, BUS_NAME, TUNNELS_INTERFACE as TUNNELS};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use zbus::{Fd, Variant, message::Flags};
+use zbus::{Fd, Message, Variant, message::Flags};
 
 use super::{
     scene::{Results, Scene, assert_no_trace, helper},
@@ -115,7 +116,7 @@ fn resident(pid: i32) -> Result<usize> {
 #[test]
 fn a_descriptor_that_is_no_sealed_memfd_is_refused_at_once_and_unread() -> Result<()> {
     let scene = Scene::new()?;
-    let none = std::collections::HashMap::<&str, Variant<'_>>::new();
+    let none = HashMap::<&str, Variant<'_>>::new();
     let before = scene.traces()?;
     let pid = helper(&scene.world)?;
     let descriptors = || -> Result<usize> { Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count()) };
@@ -176,9 +177,8 @@ fn a_descriptor_that_is_no_sealed_memfd_is_refused_at_once_and_unread() -> Resul
 fn a_call_of_another_shape_or_size_is_refused_before_anybody_is_asked() -> Result<()> {
     let scene = Scene::new()?;
     let before = scene.traces()?;
-    let none = std::collections::HashMap::<&str, Variant<'_>>::new();
-    let unknown =
-        |key: &'static str| std::collections::HashMap::from([(key, Variant::from(0_u32))]);
+    let none = HashMap::<&str, Variant<'_>>::new();
+    let unknown = |key: &'static str| HashMap::from([(key, Variant::from(0_u32))]);
     let tunnel = scene.tunnel.as_str();
     let flags = Flags::empty();
     let seventeen = |count: usize| -> Result<Vec<(&str, Fd<'_>)>> {
@@ -205,15 +205,7 @@ fn a_call_of_another_shape_or_size_is_refused_before_anybody_is_asked() -> Resul
             call(TUNNELS, "Connect", &(tunnel, unknown("force")), flags)?,
         ),
         ("no such method", call(TUNNELS, "Delete", &tunnel, flags)?),
-        (
-            "another interface's",
-            call(
-                lonewire_api::names::APPS_INTERFACE,
-                "Remove",
-                &tunnel,
-                flags,
-            )?,
-        ),
+        ("another interface's", call(APPS, "Remove", &tunnel, flags)?),
         (
             "no configuration",
             call(TUNNELS, "Import", &(seventeen(0)?, &none), flags)?,
@@ -233,5 +225,99 @@ fn a_call_of_another_shape_or_size_is_refused_before_anybody_is_asked() -> Resul
     }
     assert_eq!(scene.polkit.take(), []);
     assert_no_trace(&before, &scene.traces()?, "shapes");
+    Ok(())
+}
+
+/// Unique names of the helper's connections.
+fn connections(scene: &Scene) -> Result<Vec<String>> {
+    let bus = "org.freedesktop.DBus";
+    let ask = |member: &str, name: Option<&str>| {
+        let message = Message::method_call("/org/freedesktop/DBus", member)
+            .destination(bus)
+            .interface(bus);
+        let message = match name {
+            Some(name) => message.build(&name)?,
+            None => message.build(&())?,
+        };
+        scene.alice.ask(&message)
+    };
+    // As the world counts it.
+    let owner: u32 = ask("GetConnectionUnixProcessID", Some(BUS_NAME))?.read()?;
+    let names: Vec<String> = ask("ListNames", None)?.read()?;
+    let mut own = Vec::new();
+    for name in names.into_iter().filter(|name| name.starts_with(':')) {
+        let process = ask("GetConnectionUnixProcessID", Some(&name))?;
+        if process.read::<u32>().is_ok_and(|pid| pid == owner) {
+            own.push(name);
+        }
+    }
+    Ok(own)
+}
+
+#[test]
+fn there_is_one_road_to_a_method() -> Result<()> {
+    let scene = Scene::new()?;
+    let before = scene.traces()?;
+    let none = HashMap::<&str, Variant<'_>>::new();
+    let (tunnel, app) = (scene.tunnel.as_str(), scene.app.as_str());
+    let helpers = connections(&scene)?;
+    assert_eq!(helpers.len(), 2, "{helpers:?}");
+    let owner = Message::method_call("/org/freedesktop/DBus", "GetNameOwner")
+        .destination("org.freedesktop.DBus")
+        .interface("org.freedesktop.DBus")
+        .build(&BUS_NAME)?;
+    let owner: String = scene.alice.ask(&owner)?.read()?;
+    let other = helpers.iter().find(|name| **name != owner);
+    let other = other.context("no other connection")?.as_str();
+
+    // Where else a call could be sent to.
+    let right = lonewire_api::names::OBJECT_PATH;
+    let mut tried = 0;
+    for (destination, path, named) in [
+        (BUS_NAME, right, false),
+        (BUS_NAME, "/", true),
+        (BUS_NAME, "/org/lonewire", true),
+        (BUS_NAME, "/org/lonewire/Helper1/0", true),
+        (other, right, true),
+        (other, right, false),
+    ] {
+        let at = |interface: &'static str, member: &'static str| {
+            let message = Message::method_call(path, member).destination(destination);
+            if named {
+                message.interface(interface)
+            } else {
+                message
+            }
+        };
+        for message in [
+            at(TUNNELS, "Create").build(&("x", &none))?,
+            at(TUNNELS, "Remove").build(&tunnel)?,
+            at(TUNNELS, "Rename").build(&(tunnel, "x"))?,
+            at(TUNNELS, "Connect").build(&(tunnel, &none))?,
+            at(APPS, "Stop").build(&(app, &none))?,
+        ] {
+            let reply = scene.alice.ask(&message)?;
+            let what = format!("{destination} {path} {named}: {message:?}");
+            assert!(!reply.error().is_empty(), "{what}");
+            assert!(!reply.error().contains("NotFound"), "{what}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 30);
+    // A signal of that name is none.
+    let signal = Message::signal(right, TUNNELS, "Remove")
+        .destination(BUS_NAME)
+        .build(&tunnel)?;
+    scene.alice.send(&signal)?;
+    assert_eq!(scene.polkit.take(), []);
+    assert_no_trace(&before, &scene.traces()?, "other roads");
+    // By its owner's name the road is the same: to polkit.
+    scene.polkit.always(lab::polkit::Answer::No);
+    let message = Message::method_call(right, "Remove")
+        .destination(owner.as_str())
+        .interface(TUNNELS)
+        .build(&tunnel)?;
+    assert_eq!(scene.alice.ask(&message)?.error(), "AccessDenied");
+    assert_eq!(scene.asked(&scene.alice).len(), 1);
     Ok(())
 }
