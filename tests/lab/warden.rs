@@ -209,16 +209,7 @@ impl Alone {
         let (Event::Tun, _) = event(&ask(&warden, &open, &[])?)? else {
             bail!("no TUN")
         };
-        let sleeper = world.spawn_as(&ALICE, &["sleep", "600"])?;
-        let status = format!("/proc/{}/status", sleeper.pid);
-        let mut caller = 0;
-        until(READY, "a process of the user's", || {
-            let status = fs::read_to_string(&status)?;
-            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-            let pids = field("NSpid:").and_then(|pids| pids.split_whitespace().last());
-            caller = pids.context("no pid")?.parse()?;
-            Ok(field("Name:").is_some_and(|name| name.trim() == "sleep"))
-        })?;
+        let (sleeper, caller) = caller(&world, &["sleep", "600"])?;
         let keeper = UnixListener::bind(world.path("/run/lonewire/keeper.sock"))?;
         let groups = ALICE.groups.iter().map(|(_, group)| *group);
         let user = User {
@@ -343,6 +334,24 @@ impl Alone {
             other => bail!("{other:?}: {}", self.world.log("warden")),
         }
     }
+}
+
+/// A process of the user's that sleeps, and its number in the world.
+///
+/// # Errors
+/// It does not start.
+pub fn caller(world: &World, line: &[&str]) -> Result<(Running, i32)> {
+    let sleeper = world.spawn_as(&ALICE, line)?;
+    let status = format!("/proc/{}/status", sleeper.pid);
+    let mut number = 0;
+    until(READY, "a process of the user's", || {
+        let status = fs::read_to_string(&status)?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let pids = field("NSpid:").and_then(|pids| pids.split_whitespace().last());
+        number = pids.context("no pid")?.parse()?;
+        Ok(field("Name:").is_some_and(|name| name.trim() == "sleep"))
+    })?;
+    Ok((sleeper, number))
 }
 
 /// A socket whose wardens are started by other words: `strace`, `nice`…

@@ -2,6 +2,7 @@
 //! its threats are named at the tests.
 
 mod keeper;
+mod mounts;
 mod pins;
 mod program;
 mod steps;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::{
     ALICE,
-    warden::{Alone, Files, Outcome, event, message, pair, wait, wrapped},
+    warden::{Alone, Files, Outcome, caller, event, message, pair, wait, wrapped},
 };
 use lonewire_core::launch::{Event, Exit, Launch};
 
@@ -70,6 +70,22 @@ fn t30_t34_t40_t42_a_program_has_its_users_identity_and_nothing_of_the_wardens()
         !text.contains("_ses;") || text.contains("keyring"),
         "no keyring: {text}"
     );
+
+    // What the caller has lowered for itself stays lowered: its niceness, its limits.
+    let line = [
+        "nice",
+        "-n",
+        "5",
+        "prlimit",
+        "--nofile=77:99",
+        "--core=0",
+        "sleep",
+        "600",
+    ];
+    let (_sleeper, lowered) = caller(&alone.world, &line)?;
+    let mut request = alone.request(&["/bin/sh", "-c", "nice; ulimit -Sn; ulimit -Hn; ulimit -Hc"]);
+    request.caller_pid = lowered;
+    assert_eq!(alone.output(request)?, "5\n77\n99\n0");
 
     // Lifted by an administrator's grant alone.
     let mut request = alone.request(&["/bin/grep", "NoNewPrivs", "/proc/self/status"]);
