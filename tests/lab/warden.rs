@@ -209,7 +209,7 @@ impl Alone {
         let (Event::Tun, _) = event(&ask(&warden, &open, &[])?)? else {
             bail!("no TUN")
         };
-        let (sleeper, caller) = caller(&world, &["sleep", "600"])?;
+        let (sleeper, caller) = caller(&world, "sleep", &["sleep", "600"])?;
         let keeper = UnixListener::bind(world.path("/run/lonewire/keeper.sock"))?;
         let groups = ALICE.groups.iter().map(|(_, group)| *group);
         let user = User {
@@ -336,20 +336,21 @@ impl Alone {
     }
 }
 
-/// A process of the user's that sleeps, and its number in the world.
+/// A process of the user's, once it has this name, and its number in the world.
 ///
 /// # Errors
 /// It does not start.
-pub fn caller(world: &World, line: &[&str]) -> Result<(Running, i32)> {
+pub fn caller(world: &World, name: &str, line: &[&str]) -> Result<(Running, i32)> {
     let sleeper = world.spawn_as(&ALICE, line)?;
     let status = format!("/proc/{}/status", sleeper.pid);
     let mut number = 0;
     until(READY, "a process of the user's", || {
-        let status = fs::read_to_string(&status)?;
+        let status = fs::read(&status)?;
+        let status = String::from_utf8_lossy(&status);
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         let pids = field("NSpid:").and_then(|pids| pids.split_whitespace().last());
         number = pids.context("no pid")?.parse()?;
-        Ok(field("Name:").is_some_and(|name| name.trim() == "sleep"))
+        Ok(field("Name:").is_some_and(|found| found.trim() == name))
     })?;
     Ok((sleeper, number))
 }

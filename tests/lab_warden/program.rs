@@ -82,10 +82,19 @@ fn t30_t34_t40_t42_a_program_has_its_users_identity_and_nothing_of_the_wardens()
         "sleep",
         "600",
     ];
-    let (_sleeper, lowered) = caller(&alone.world, &line)?;
+    let (_sleeper, lowered) = caller(&alone.world, "sleep", &line)?;
     let mut request = alone.request(&["/bin/sh", "-c", "nice; ulimit -Sn; ulimit -Hn; ulimit -Hc"]);
     request.caller_pid = lowered;
     assert_eq!(alone.output(request)?, "5\n77\n99\n0");
+
+    // And whatever its name is: the kernel cuts it in the middle of a letter.
+    let line = ["perl", "-e", "$0 = qq(\\xe6\\x97); sleep 600"];
+    let (_odd, odd) = caller(&alone.world, "\u{fffd}", &line)?;
+    let request = Launch {
+        caller_pid: odd,
+        ..alone.request(&["/bin/true"])
+    };
+    assert_eq!(alone.output(request)?, "");
 
     // Lifted by an administrator's grant alone.
     let mut request = alone.request(&["/bin/grep", "NoNewPrivs", "/proc/self/status"]);

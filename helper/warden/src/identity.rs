@@ -42,9 +42,10 @@ impl Caller {
         let read = |name: &str| {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&folder, name, flags, Mode::empty()).map_err(|_| gone)?;
-            let mut text = String::new();
-            File::from(file).read_to_string(&mut text).map_err(|_| gone)?;
-            Ok(text)
+            let mut text = Vec::new();
+            File::from(file).read_to_end(&mut text).map_err(|_| gone)?;
+            // A process's name is cut after 15 bytes, in the middle of a letter too.
+            Ok(String::from_utf8_lossy(&text).into_owned())
         };
         let status = read("status")?;
         let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
