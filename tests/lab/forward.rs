@@ -21,6 +21,9 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use crate::{addr, packet, programs::Program, rights};
 
+/// Bytes of a virtio_net_hdr (linux/virtio_net.h). It crosses the uplink with its packet: the kernel at the other end does what it says.
+const HEADER: usize = 10;
+
 /// A TUN whose link is down answers at once, with an error.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -128,6 +131,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Source and destination of a packet.
 fn addresses(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    let packet = packet.get(HEADER..)?;
     let v4 = |at: usize| {
         Some(Ipv4Addr::from(
             <[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?,

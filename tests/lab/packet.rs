@@ -76,7 +76,7 @@ pub fn dropped(packet: &OwnedFd) -> Result<u32> {
     Ok(stats.tp_drops)
 }
 
-/// A fresh TUN of this network, without headers before its packets; it goes with the descriptor.
+/// A fresh TUN of this network, with a virtio_net_hdr before each packet as the warden makes its own; it goes with the descriptor.
 ///
 /// # Errors
 /// No `/dev/net/tun`, no CAP_NET_ADMIN, or the name is taken.
@@ -91,7 +91,8 @@ pub fn open_tun(name: &str) -> Result<OwnedFd> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from.cast_signed();
     }
-    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+    request.ifr_ifru.ifru_flags =
+        (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes one ifreq.
     let done = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
     if done < 0 {
