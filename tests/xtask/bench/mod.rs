@@ -12,7 +12,7 @@ pub use stopwatch::stopwatch;
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{ALICE, Spec, World, programs};
+use lab::{ALICE, Baseline, Spec, World, programs};
 
 use crate::{build, setup};
 
@@ -97,6 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     println!("{}", machine()?);
+    let before = Baseline::take()?;
     let mut world = World::with_programs(Spec::bench(), &folder)?;
     world.import(&ALICE, TUNNEL, 0)?;
     world.cli(&ALICE, &["up", TUNNEL])?.ok()?;
@@ -127,6 +128,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             over += usize::from(!holds);
         }
     }
+    drop(world);
+    before.assert_same()?;
     if arguments.check {
         ensure!(
             arguments.pairs >= 30,
