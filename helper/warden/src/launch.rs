@@ -99,7 +99,9 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
     let dropped = identity::keep_only_keeping();
 
     let mut text = Vec::new();
-    let read = File::from(report).read_to_end(&mut text).at(Stage::Exec);
+    // Nothing but its time can end this early.
+    let late = Failure::new(Stage::Exec, Errno::TIMEDOUT);
+    let read = File::from(report).read_to_end(&mut text).map_err(|_| late);
     let started = dropped.and(read).and_then(|_| match text.as_slice() {
         // Closed by execve.
         [RUNS] => compare(app),
