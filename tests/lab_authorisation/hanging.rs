@@ -93,11 +93,11 @@ fn a_hanging_polkit_ends_in_a_no_and_meanwhile_others_are_served() -> Result<()>
     );
 
     for sent in open {
-        let reply = scene.alice.wait(sent, Duration::from_secs(15));
+        let reply = scene.alice.wait(sent, Duration::from_secs(30));
         let reply = reply.context("no answer after the deadline")?;
         assert_eq!(reply.error(), "AccessDenied");
         let after = reply.after.as_secs_f32();
-        assert!((9.5..13.0).contains(&after), "after {after} s");
+        assert!((19.5..23.0).contains(&after), "after {after} s");
     }
     assert_cancelled(&scene, &hanging)?;
     // Neither while they were open nor at their end has anything come of them.

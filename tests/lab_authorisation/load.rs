@@ -21,7 +21,7 @@ use super::{
     table::{self, asking, launch, table},
 };
 
-/// Long before anything that waits for a deadline goes on: the bus is asked again after half a second, polkit has ten. On a machine
+/// Long before anything that waits for a deadline goes on: the bus is asked again after half a second, polkit has twenty. On a machine
 /// with nothing else to do it is a quarter of a second.
 const SOON: Duration = Duration::from_secs(3);
 /// Of the bus, for one connection.

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lonewire_api::names::ACTION_PREFIX;
@@ -31,7 +31,8 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
-            answer: Duration::from_secs(10),
+            // Longer than polkitd itself may hang: see `RUNAWAY`.
+            answer: Duration::from_secs(20),
             prompt: Duration::from_secs(120),
         }
     }
@@ -46,6 +47,10 @@ const TURNS: usize = 8;
 const QUESTIONS: usize = 40;
 /// polkit usually answers in 4 ms: only for one that takes longer it is watched whether the caller stays.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// polkitd ends a rule's script after 15 s, takes that for a no, and answers nobody meanwhile. Version 122 (Debian 12) loses a wake-up in some
+/// thousand questions on a busy machine and then waits so long for a script that has long ended. A no that took this long is asked again, once.
+const RUNAWAY: Duration = Duration::from_secs(14);
 
 /// Asks polkit.
 #[derive(Debug)]
@@ -92,7 +97,12 @@ impl Polkit {
         action: &str,
         label: Option<&str>,
     ) -> Result<(), Denied> {
-        let result = self.check(call, caller, action, label, false).await?;
+        let asked = Instant::now();
+        let mut result = self.check(call, caller, action, label, false).await?;
+        if !result.is_authorized && asked.elapsed() >= RUNAWAY {
+            tracing::warn!("polkit took very long to say no, and is asked again");
+            result = self.check(call, caller, action, label, false).await?;
+        }
         if result.is_authorized {
             return Ok(());
         }
