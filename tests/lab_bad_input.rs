@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use lab::{ALICE, Spec, World, keys::Pair, product::text, secret::Secrets, world::Output};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -262,8 +262,9 @@ impl Scene {
     /// No key, and nothing that a terminal would take for an order.
     fn is_clean(&self, line: &str, out: &Output) -> Result<()> {
         let told = format!("{}{}", out.stdout, out.stderr);
-        let found = self.secrets.find(told.as_bytes());
-        ensure!(found.is_none(), "{line}: shows the {found:?}");
+        if let Some(found) = self.secrets.find(told.as_bytes()) {
+            bail!("{line}: shows the {found}");
+        }
         let plain = |c: char| c == '\n' || c == '\t' || !c.is_control();
         ensure!(told.chars().all(plain), "{line}: {told:?}");
         Ok(())

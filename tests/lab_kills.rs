@@ -127,9 +127,13 @@ fn kills(target: Target) -> Result<()> {
     let mut scene = Scene::new(target)?;
     for round in 0..ROUNDS {
         let phase = PHASES[round % PHASES.len()];
-        scene
-            .round(round, phase)
-            .with_context(|| format!("round {round}: {target:?} killed in {phase:?}"))?;
+        let done = scene.round(round, phase);
+        done.with_context(|| {
+            let log = scene.world.log("helper");
+            let lines: Vec<_> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(40)..].join("\n");
+            format!("round {round}: {target:?} killed in {phase:?}\n{last}")
+        })?;
     }
     scene.end()
 }

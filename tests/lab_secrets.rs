@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
@@ -343,7 +343,7 @@ fn keys_are_nowhere_but_in_the_saved_files_whatever_is_done_and_logged() -> Resu
     );
     for (place, bytes) in &places {
         if let Some(key) = secrets.find(bytes) {
-            anyhow::bail!("{place} holds the {key}");
+            bail!("{place} holds the {key}");
         }
     }
     // And it would have been found there.

@@ -269,6 +269,15 @@ impl Health {
         self.pause = Duration::ZERO;
     }
 
+    /// Another data plane has taken over, which knows of no handshake: any that it tells of is new, also one within the second of the last (times
+    /// of the userspace backend are whole seconds).
+    pub fn restarted(&mut self, now: Duration) {
+        self.renewed(now);
+        for peer in &mut self.peers {
+            peer.last.handshake = 0;
+        }
+    }
+
     /// Something else takes it off line (a dead data plane), or says why it is.
     pub fn block(&mut self, reason: Reason) {
         self.state = State::Blocked(reason);

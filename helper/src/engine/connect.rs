@@ -31,8 +31,14 @@ impl<P: Ports> Engine<P> {
         let tunnel = self.find(grant.uid(), id)?;
         self.turn_of(grant.uid()).await?;
         self.bring_up(&tunnel).await?;
-        self.wait_while(&tunnel, wait, |state| state == State::Connecting)
-            .await;
+        // A data plane that has just died is on its way back.
+        self.wait_while(&tunnel, wait, |state| {
+            matches!(
+                state,
+                State::Connecting | State::Blocked(Reason::NoDataPlane)
+            )
+        })
+        .await;
         Ok(self.info(&tunnel))
     }
 

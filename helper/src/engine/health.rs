@@ -332,7 +332,7 @@ impl<P: Ports> Engine<P> {
         watch.restarted = now;
         watch.renewed = now;
         restart(up, |_| true);
-        up.health.borrow_mut().renewed(now);
+        up.health.borrow_mut().restarted(now);
         self.nudge(up).await;
     }
 

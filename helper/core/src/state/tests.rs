@@ -283,3 +283,21 @@ fn silence_is_told_within_fifteen_seconds_whenever_an_app_begins_to_send() {
         }
     }
 }
+
+#[test]
+fn a_handshake_with_another_data_plane_counts_within_the_second_of_the_last() {
+    let now = Duration::from_secs(1000);
+    let shaken = [Sample {
+        handshake: 5000,
+        rx: 92,
+        tx: 148,
+    }];
+    let mut health = Health::new(now, &[25]);
+    assert_eq!(health.observe(now, &shaken), State::Protected);
+    health.block(Reason::NoDataPlane);
+    let blocked = State::Blocked(Reason::NoDataPlane);
+    assert_eq!(health.observe(now, &shaken), blocked);
+    health.restarted(now);
+    assert_eq!(health.observe(now, &[Sample::default()]), blocked);
+    assert_eq!(health.observe(now, &shaken), State::Protected);
+}
