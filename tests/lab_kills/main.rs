@@ -3,10 +3,10 @@
 //!
 //! Two tunnels: in `steady` an app runs through all rounds; `demo` is what is brought up, used and taken down when the kill comes.
 
+mod witness;
+
 use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ use lab::{
     uplinks::Watch,
     world::{READY, until},
 };
-use serde_json::Value;
+use witness::{Steady, Witness, apps_with, count, gone, ids, ours, start_steady};
 
 const ROUNDS: usize = 20;
 
@@ -43,12 +43,6 @@ enum Phase {
 }
 
 const PHASES: [Phase; 3] = [Phase::Up, Phase::Run, Phase::Down];
-
-/// The app that runs through the rounds.
-struct Steady {
-    probe: Probe,
-    app: String,
-}
 
 struct Scene {
     world: World,
@@ -432,109 +426,4 @@ impl Scene {
         let found = until(READY, "the end of everything", || Ok(left()?.is_empty()));
         found.with_context(|| format!("{:?}", left()))
     }
-}
-
-struct Witness {
-    fifo: String,
-    app: String,
-    code: i64,
-}
-
-impl Witness {
-    fn processes(&self, world: &World) -> Result<Vec<i32>> {
-        let mut pids = world.processes("sh")?;
-        pids.retain(|pid| command_line(*pid).contains(&self.fifo));
-        Ok(pids)
-    }
-
-    /// Lets it end.
-    fn finish(&self, world: &World) -> Result<()> {
-        let path = world.path(&self.fifo);
-        until(READY, "the witness to be told", || {
-            // Without a reader it cannot be opened like this.
-            let opened = OpenOptions::new()
-                .write(true)
-                .custom_flags(libc::O_NONBLOCK)
-                .open(&path);
-            Ok(opened.is_ok_and(|mut fifo| fifo.write_all(b"x\n").is_ok()))
-        })?;
-        until(READY, "the end of the witness", || {
-            Ok(self.processes(world)?.is_empty())
-        })
-    }
-
-    fn is_known(&self, world: &World) -> Result<()> {
-        let apps = world.apps(&ALICE)?;
-        let app = apps
-            .iter()
-            .find(|app| text(app, "id") == self.app)
-            .with_context(|| format!("the witness is lost: {apps:?}"))?;
-        ensure!(
-            app.get("exit_code").and_then(Value::as_i64) == Some(self.code)
-                && text(app, "state") == "ended",
-            "{app}"
-        );
-        Ok(())
-    }
-}
-
-fn start_steady(world: &World, marker: &Marker) -> Result<Steady> {
-    let mut probe = Probe::with_traffic(world, &ALICE, "steady", marker)?;
-    probe.ask("counts")?;
-    let mut app = String::new();
-    // It may answer a moment before the helper knows that it runs.
-    until(READY, "the app to be known", || {
-        let apps = world.apps(&ALICE)?;
-        let running = apps
-            .iter()
-            .find(|app| text(app, "name") == "roles" && text(app, "state") == "running");
-        app = running.map_or("", |app| text(app, "id")).to_owned();
-        Ok(!app.is_empty())
-    })?;
-    Ok(Steady { probe, app })
-}
-
-/// Ends a probe, and waits until nothing of its app is left.
-fn gone(world: &World, probe: Probe, marker: &Marker) -> Result<()> {
-    probe.close()?;
-    until(READY, "the end of an app", || {
-        Ok(apps_with(world, marker)?.is_empty())
-    })
-}
-
-/// Probes whose traffic has a marker, without the command lines that started them.
-fn apps_with(world: &World, marker: &Marker) -> Result<Vec<i32>> {
-    let mut pids = world.processes("roles")?;
-    pids.retain(|pid| command_line(*pid).contains(&marker.hex()));
-    Ok(pids)
-}
-
-fn command_line(pid: i32) -> String {
-    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).into()
-}
-
-/// What a folder of the world holds that is named like our links.
-fn ours(world: &World, folder: &str) -> Result<Vec<String>> {
-    let path = world.path(folder);
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("lw-") || folder.ends_with("tunnels") {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
-fn count(counts: &Value, kind: &str) -> u64 {
-    counts.get(kind).and_then(Value::as_u64).unwrap_or(0)
-}
-
-fn ids(rows: &[Value]) -> Vec<String> {
-    let mut ids: Vec<_> = rows.iter().map(|row| text(row, "id").to_owned()).collect();
-    ids.sort();
-    ids
 }
