@@ -264,10 +264,12 @@ impl<O: Ownership> Bouncer<O> {
         call: &Header<'_>,
         named: Option<&str>,
     ) -> Result<(Grant<A>, Option<Id>), Denied> {
+        let (sender, member) = (call.sender(), call.member());
+        tracing::debug!(?sender, ?member, "asked");
         let decided = self.judge(call, named).await;
-        if let Err(why) = &decided {
-            let (sender, member) = (call.sender(), call.member());
-            tracing::debug!(?sender, ?member, %why, "denied");
+        match &decided {
+            Ok(_) => tracing::debug!(?sender, ?member, "allowed"),
+            Err(why) => tracing::debug!(?sender, ?member, %why, "denied"),
         }
         decided
     }

@@ -79,7 +79,9 @@ impl<P: Ports> Engine<P> {
         // From here to the end of the launch the tunnel is not taken down.
         let _lock = tunnel.lock.read().await;
         let up = tunnel.up().ok_or(Error::NotProtected { reason: "off" })?;
+        tracing::debug!(%uid, "who it is for is known");
         self.must_be_sealed(&tunnel, &up).await?;
+        tracing::debug!(tunnel = %id, "sealed");
         self.turn_at_warden().await?;
         let app = self
             .start(&grant, &tunnel, &up, wish, user, environment)
@@ -189,6 +191,7 @@ impl<P: Ports> Engine<P> {
                 return Err(self.launch_error(error));
             }
         };
+        tracing::debug!(app = %id, "runs");
         let process = keeper.process();
         record.keeper = Some((process.pid, process.start));
         record.pid = u32::try_from(keeper.app_pid()).unwrap_or(0);

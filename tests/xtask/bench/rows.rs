@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{ALICE, Person, Program, World, addr, keys::Pair};
+use lab::{ALICE, Person, Program, Spec, World, addr, keys::Pair};
 
 use super::{Limit, Row, TUNNEL, median, milliseconds, stopwatch::Stopwatch};
 
@@ -17,7 +17,7 @@ use super::{Limit, Row, TUNNEL, median, milliseconds, stopwatch::Stopwatch};
 const NETNS: &str = "by-hand";
 
 /// `lonewire run` against the shortest way in for root, and where ours goes.
-pub fn run(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
+pub fn run(world: &mut World, folder: &Path, pairs: usize) -> Result<Vec<Row>> {
     world.run_in("host", &["ip", "netns", "add", NETNS])?.ok()?;
     let theirs = [
         "ip", "netns", "exec", NETNS, "runuser", "-u", ALICE.name, "--", "true",
@@ -54,7 +54,7 @@ pub fn run(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
         figure: figure / ours,
         limit: Limit::None,
     };
-    Ok(vec![
+    let mut rows = vec![
         Row {
             work: "lonewire run -t T -- true",
             ours: format!("{ours:.2} ms"),
@@ -64,7 +64,86 @@ pub fn run(world: &mut World, _: &Path, pairs: usize) -> Result<Vec<Row>> {
         },
         part("  of it, as `lonewire --version`", median(bare)?),
         part("  of it, as `lonewire list`", median(call)?),
-    ])
+    ];
+    for (work, times) in PARTS
+        .iter()
+        .map(|(work, ..)| *work)
+        .zip(parts(folder, pairs)?)
+    {
+        rows.push(part(work, median(times)?));
+    }
+    Ok(rows)
+}
+
+/// What the helper does of a launch, each part from one line of its log to another.
+const PARTS: [(&str, &str, &str); 4] = [
+    (
+        "  of it, who asks, and polkit's answer",
+        ": asked",
+        ": allowed",
+    ),
+    (
+        "  of it, the user's entry and environment",
+        "allowed",
+        "is known",
+    ),
+    ("  of it, a look at the seal", " is known", ": sealed"),
+    (
+        "  of it, the warden, until the program runs",
+        "sealed",
+        "runs",
+    ),
+];
+
+/// Milliseconds of each part, in a world whose helper says when it does what.
+fn parts(folder: &Path, launches: usize) -> Result<[Vec<f64>; 4]> {
+    let spec = Spec {
+        log: Some("lonewire_helper=debug".to_owned()),
+        ..Spec::bench()
+    };
+    let mut world = World::with_programs(spec, folder)?;
+    world.import(&ALICE, TUNNEL, 0)?;
+    world.cli(&ALICE, &["up", TUNNEL])?.ok()?;
+    let line = ["lonewire", "run", "-t", TUNNEL, "--", "true"];
+    let mut watch = Stopwatch::in_world(&world, Some(&ALICE), &line)?;
+    for _ in 0..launches {
+        watch.once()?;
+    }
+    let log = world.log("helper");
+    let moments: Vec<_> = log.lines().filter_map(moment).collect();
+    let mut parts = [const { Vec::new() }; 4];
+    for (index, (_, text)) in moments.iter().enumerate() {
+        if !text.contains(": runs") {
+            continue;
+        }
+        // One launch at a time: what is nearest before is its own.
+        let before = |what: &str| {
+            let earlier = moments.get(..=index).unwrap_or_default();
+            let line = earlier.iter().rev().find(|(_, text)| text.contains(what));
+            line.map(|(time, _)| *time)
+                .with_context(|| format!("the log of a launch without {what}"))
+        };
+        for (times, (_, from, to)) in parts.iter_mut().zip(PARTS) {
+            times.push((before(to)? - before(from)?) * 1e3);
+        }
+    }
+    ensure!(
+        parts[0].len() == launches,
+        "{} of {launches} launches are in the log",
+        parts[0].len()
+    );
+    Ok(parts)
+}
+
+/// Seconds of the day, and what the line says.
+fn moment(line: &str) -> Option<(f64, &str)> {
+    let (time, text) = line.split_once("Z ")?;
+    let (_, time) = time.split_once('T')?;
+    let mut seconds = 0.0;
+    for number in time.split(':') {
+        seconds = seconds * 60.0 + number.parse::<f64>().ok()?;
+    }
+    Some((seconds, text))
 }
 
 /// `lonewire up` to the first handshake against a shell with wireguard-go.
