@@ -1,8 +1,13 @@
 //! Ring system: the shipped files as an installed system has them: units load, folders and users are there, numbers hold.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lab::{
     install,
     programs::project,
@@ -136,10 +141,17 @@ fn it_powers_off_and_leaves_nothing() -> Result<()> {
     let system = System::boot()?;
     system.add_user("anna", 61001, &[])?;
     // The session is left open, with something that runs in it.
-    let mut session = system
-        .login("anna", Place::Seat)?
-        .command(&["sleep", "100"])
+    let login = system.login("anna", Place::Seat)?;
+    let mut session = login
+        .command(&["sh", "-c", "echo runs; exec sleep 100"])
+        .stdout(Stdio::piped())
         .spawn()?;
+    let mut said = String::new();
+    let stdout = session.stdout.take().context("it was asked for")?;
+    BufReader::new(stdout).read_line(&mut said)?;
+    assert_eq!(said, "runs\n");
+    // Dropping it would end it.
+    std::mem::forget(login);
     let traces = system.traces();
     assert!(traces.iter().all(|path| path.exists()), "{traces:?}");
     system.power_off(Duration::from_secs(30))?;
