@@ -115,6 +115,41 @@ const RULES: &[Rule] = &[
         ],
         only: None,
     },
+    // What both programs of the user stand on: neither a toolkit nor a command line.
+    Rule {
+        package: "lonewire-client",
+        never: &[
+            "tokio*",
+            "nix",
+            "rtnetlink",
+            "netlink-*",
+            "wireguard-control",
+            "gotatun",
+            "zbus_polkit",
+            "gtk4*",
+            "glib*",
+            "gio*",
+            "gdk*",
+            "libadwaita*",
+            "clap*",
+            "image",
+            "lonewire",
+            "lonewire-gtk",
+            "lonewire-helper",
+        ],
+        only: Some(&[
+            "lonewire-api",
+            "lonewire-core",
+            "rqrr",
+            "rustix",
+            "tempfile",
+            "thiserror",
+            "toml",
+            "zbus",
+            "zeroize",
+            "zip",
+        ]),
+    },
     Rule {
         package: "lonewire",
         never: &[
@@ -227,6 +262,7 @@ fn zbus_runs_on_tokio_in_the_helper_alone_and_never_with_an_object_manager() {
     for (package, runtime, other) in [
         ("lonewire-helper", "tokio", "default-rt"),
         ("lonewire", "default-rt", "tokio"),
+        ("lonewire-client", "default-rt", "tokio"),
     ] {
         let zbus = &tree(package, None).unwrap()["zbus"];
         assert!(

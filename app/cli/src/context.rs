@@ -3,12 +3,12 @@
 use std::{cell::OnceCell, io::IsTerminal as _};
 
 use lonewire_api::{ApiError, Client, Code};
+use lonewire_client::settings::Settings;
 
 use crate::{
     agent::Agent,
     failure::Failure,
     helper_error::{self, About},
-    settings::Settings,
     wait::Waiting,
 };
 
@@ -53,7 +53,7 @@ impl Context {
     }
 
     pub fn settings(&self) -> Result<Settings, Failure> {
-        Settings::load()
+        Ok(Settings::load()?)
     }
 
     /// The connection to the helper.

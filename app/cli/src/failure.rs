@@ -90,7 +90,7 @@ impl Failure {
 
     /// The system refused something of ours: `what` it was about, and why.
     pub fn system(what: impl fmt::Display, cause: impl fmt::Display) -> Self {
-        let cause = without_number(cause.to_string());
+        let cause = lonewire_client::text::cause(cause);
         Self::new(Exit::Failure, "system", format!("{what}: {cause}"))
     }
 
@@ -150,14 +150,6 @@ impl Failure {
             print::note(&format!("  {}", print::clean_lines(hint)));
         }
     }
-}
-
-/// The text of a system's error without the number that the standard library adds.
-pub fn without_number(mut text: String) -> String {
-    if let Some(place) = text.find(" (os error ") {
-        text.truncate(place);
-    }
-    text
 }
 
 impl fmt::Display for Failure {

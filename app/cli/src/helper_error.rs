@@ -1,10 +1,12 @@
 //! The helper's errors in the words of the command line: its codes, what to do, and the exit codes.
 
 use lonewire_api::{ApiError, Code};
-
+use lonewire_client::text::cause;
+/// How the command line writes codes.
+pub use lonewire_client::text::snake;
 use rustix::io::Errno;
 
-use crate::failure::{Exit, Failure, without_number};
+use crate::failure::{Exit, Failure};
 
 /// What a call was about, for the sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,10 +158,10 @@ fn configuration(error: &ApiError) -> Failure {
 /// Stage and errno of a launch. ENOENT of an interpreter and the like count as "cannot be executed": the client has seen the file.
 fn launch(error: &ApiError) -> Failure {
     let stage = error.reason().unwrap_or_default();
-    let cause = error
+    let why = error
         .errno()
         .filter(|errno| *errno != 0)
-        .map(|errno| without_number(std::io::Error::from_raw_os_error(errno).to_string()));
+        .map(|errno| cause(std::io::Error::from_raw_os_error(errno)));
     if stage.eq_ignore_ascii_case("exec") {
         let cause = match error.errno() {
             // The client has seen the file.
@@ -169,7 +171,7 @@ fn launch(error: &ApiError) -> Failure {
             Some(errno) if errno == Errno::NOEXEC.raw_os_error() => {
                 "it is no program for this machine".to_owned()
             }
-            _ => cause.unwrap_or_else(|| "unknown".to_owned()),
+            _ => why.unwrap_or_else(|| "unknown".to_owned()),
         };
         return Failure::new(
             Exit::CannotExecute,
@@ -181,7 +183,7 @@ fn launch(error: &ApiError) -> Failure {
     if !stage.is_empty() {
         message = format!("{message} (at the step {})", snake(&stage));
     }
-    if let Some(cause) = cause {
+    if let Some(cause) = why {
         message = format!("{message}: {cause}");
     }
     let failure = Failure::new(Exit::Own, "launch_failed", message);
@@ -204,22 +206,6 @@ pub fn reason_words(code: &str) -> &str {
         "system" => "the system refused something",
         other => other,
     }
-}
-
-/// `NotFound` and `not-found` as `not_found`.
-pub fn snake(word: &str) -> String {
-    let mut text = String::with_capacity(word.len() + 4);
-    for c in word.chars() {
-        if c.is_ascii_uppercase() {
-            if !text.is_empty() {
-                text.push('_');
-            }
-            text.push(c.to_ascii_lowercase());
-        } else {
-            text.push(if c == '-' || c == ' ' { '_' } else { c });
-        }
-    }
-    text
 }
 
 /// A name as a shell takes it.
@@ -286,11 +272,5 @@ mod tests {
     fn names_are_quoted_for_the_shell_only_where_needed() {
         assert_eq!(quoted("mullvad-se1"), "mullvad-se1");
         assert_eq!(quoted("it's here"), "'it'\\''s here'");
-    }
-
-    #[test]
-    fn codes_are_in_snake_case() {
-        assert_eq!(snake("KeyInUse"), "key_in_use");
-        assert_eq!(snake("no-handshake"), "no_handshake");
     }
 }

@@ -3,7 +3,6 @@
 mod agent;
 mod command;
 mod complete;
-mod config;
 pub mod context;
 mod doctor;
 pub mod failure;
@@ -11,13 +10,15 @@ mod feed;
 mod file;
 pub mod helper_error;
 pub mod man;
+mod picture;
 mod print;
 pub mod run;
 pub mod select;
-pub mod settings;
 pub mod time;
 mod usage;
 mod wait;
+mod words;
+mod wrong;
 
 use std::process::ExitCode;
 

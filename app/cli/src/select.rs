@@ -1,10 +1,10 @@
 //! Which tunnel or app a word means: an id, a name, or the only one that begins so. Upper and lower case are one.
 
 use lonewire_api::{AppInfo, AppState, TunnelInfo};
+use lonewire_client::text::printable;
 use lonewire_core::name::TunnelName;
 
 use crate::{
-    config::read::printable,
     context::Context,
     failure::{Exit, Failure},
     helper_error::{About, quoted},

@@ -11,6 +11,7 @@ use std::{
 };
 
 use lonewire_api::Replaced;
+use lonewire_client::config::{check, memfd, read};
 use serde_json::json;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -18,7 +19,6 @@ use zeroize::Zeroizing;
 use super::{DONE, Outcome};
 use crate::{
     complete,
-    config::{check, memfd, read},
     context::{Context, Format},
     failure::{Exit, Failure},
     helper_error::{About, quoted},
@@ -51,7 +51,7 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     let tunnel = select::tunnel(context, &args.tunnel)?;
     match &args.from {
         Some(path) if path.as_os_str() == "-" => {
-            let text = read::stdin()?;
+            let text = read::bytes(std::io::stdin().lock(), "standard input")?;
             let replaced = replace(context, &tunnel, "standard input", &text)?;
             told(context, &tunnel, Some(&replaced))
         }
@@ -84,7 +84,7 @@ fn in_editor(context: &Context, tunnel: &Tunnel) -> Result<Option<Replaced>, Fai
         }
         let text = match read::file(&path) {
             Ok(text) => text,
-            Err(failure) => return Err(keep(folder, failure, tunnel)),
+            Err(error) => return Err(keep(folder, error.into(), tunnel)),
         };
         if *text == before.as_bytes() {
             return Ok(None);

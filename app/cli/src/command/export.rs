@@ -3,13 +3,12 @@
 
 use std::path::PathBuf;
 
+use lonewire_client::config::check;
 use lonewire_core::wgconf::{self, Keys};
 use serde_json::json;
 
 use super::{DONE, Outcome};
-use crate::{
-    complete, config::check, context::Context, file::write_new, helper_error::About, print, select,
-};
+use crate::{complete, context::Context, file::write_new, helper_error::About, print, select};
 
 const NOTES: &str = "\
 The lines of secret keys are left out: those keys never leave the helper.";

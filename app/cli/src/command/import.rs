@@ -3,23 +3,23 @@
 
 use std::{
     os::fd::{AsFd as _, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use lonewire_api::{Code, Imported};
+use lonewire_client::config::{
+    self, check, memfd, read,
+    source::{self, Source},
+};
 use lonewire_core::name::TunnelName;
 use serde_json::json;
 
 use super::{DONE, Outcome};
 use crate::{
-    config::{
-        check, memfd,
-        source::{self, Source},
-    },
     context::{Context, Format},
     failure::{Exit, Failure},
     helper_error::{self, About},
-    print, select,
+    picture, print, select,
 };
 
 /// Configurations a call: the bus passes 16 descriptors.
@@ -55,10 +55,10 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     let mut results = Results::default();
     let mut sources = Vec::new();
     for word in &args.files {
-        for source in source::open(word) {
+        for source in open(word) {
             match source.and_then(checked) {
                 Ok(source) => sources.push(source),
-                Err(failure) => results.refused.push(failure),
+                Err(error) => results.refused.push(error.into()),
             }
         }
     }
@@ -83,7 +83,19 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     }
 }
 
-fn checked(source: Source) -> Result<Source, Failure> {
+/// Everything a word of the command line means; `-` is standard input.
+fn open(word: &Path) -> Vec<config::Result<Source>> {
+    if word.as_os_str() != "-" {
+        return source::open(word, picture::decode);
+    }
+    let origin = "standard input";
+    match read::bytes(std::io::stdin().lock(), origin) {
+        Ok(bytes) => source::of_bytes(origin, "", bytes, picture::decode),
+        Err(error) => vec![Err(error)],
+    }
+}
+
+fn checked(source: Source) -> config::Result<Source> {
     check::new(&source.origin, &source.text)?;
     Ok(source)
 }
@@ -107,7 +119,7 @@ fn send(context: &Context, batch: &[Source], results: &mut Results) -> Result<()
     let sealed: Vec<OwnedFd> = batch
         .iter()
         .map(|source| memfd::sealed(&source.text))
-        .collect::<Result<_, _>>()?;
+        .collect::<config::Result<_>>()?;
     let answers = context.call(About::Nothing, async |client| {
         let configurations: Vec<_> = batch
             .iter()

@@ -26,7 +26,7 @@ pub mod up;
 use lonewire_api::TunnelState;
 use serde_json::json;
 
-use crate::{config::words, context::Context, failure::Failure, helper_error::snake, print};
+use crate::{context::Context, failure::Failure, helper_error::snake, print, words};
 
 /// The exit code of the whole program, or what went wrong.
 pub type Outcome = Result<u8, Failure>;

@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 use super::{DONE, Outcome};
 use crate::{
     complete,
-    config::words,
     context::{Context, Format},
     helper_error::{About, reason_words, snake},
     print,
     select::{self, Tunnel},
-    time,
+    time, words,
 };
 
 const NOTES: &str = "\

@@ -4,9 +4,8 @@ use lonewire_api::{TunnelInfo, TunnelState};
 
 use super::{Check, Helper, Status, system::System};
 use crate::{
-    config::words,
     helper_error::{quoted, reason_words, snake},
-    time,
+    time, words,
 };
 
 /// The helper's version beside ours.

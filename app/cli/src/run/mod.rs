@@ -1,11 +1,8 @@
 //! Running a program in a tunnel: what `run` and `shell` share. The program gets our standard streams, or, where all three are one terminal, a
 //! terminal of its own that we relay; it goes on by itself if the helper dies, and gets SIGHUP if we do.
 
-mod environment;
 pub mod guardian;
-mod program;
 mod relay;
-mod scope;
 mod signals;
 mod target;
 mod terminal;
@@ -21,6 +18,7 @@ use std::{
 };
 
 use lonewire_api::{AppInfo, Launch};
+use lonewire_client::launch::{environment, program, scope};
 use rustix::fs::FileType;
 
 use crate::{
@@ -60,7 +58,7 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
     let program = wish
         .command
         .first()
-        .map(program::find)
+        .map(|command| program::find(command))
         .transpose()?
         .unwrap_or_default();
     let tunnel = tunnel(context, wish.tunnel.as_deref())?;
@@ -92,7 +90,9 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
     };
 
     let tie = (!wish.detach).then(tie::pair).transpose()?;
-    let (hold, holder) = scope::Holder::start(&argv)?.unzip();
+    let (hold, holder) = scope::Holder::start(&argv)
+        .map_err(|error| Failure::system(tie::NO_PAIR, error))?
+        .unzip();
     let umask = rustix::process::umask(rustix::fs::Mode::empty());
     rustix::process::umask(umask);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());

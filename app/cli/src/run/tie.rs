@@ -2,10 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::{
-    io::Errno,
-    net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair},
-};
+use rustix::{io::Errno, net::RecvFlags};
 
 use crate::failure::Failure;
 
@@ -20,18 +17,15 @@ pub enum News {
     Ended,
 }
 
+/// What cannot be made where the system refuses.
+pub const NO_PAIR: &str = "a pair of sockets cannot be made";
+
 /// The keeper's end and ours.
 ///
 /// # Errors
 /// The system's.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Failure> {
-    socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|errno| Failure::system("a pair of sockets cannot be made", errno))
+    lonewire_client::launch::pair().map_err(|error| Failure::system(NO_PAIR, error))
 }
 
 /// The next news; `None` where there is none now.

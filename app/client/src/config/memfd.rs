@@ -4,13 +4,13 @@ use std::{io, os::fd::OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-use crate::failure::Failure;
+use super::{Error, Result};
 
 /// The text in a sealed memfd.
 ///
 /// # Errors
 /// The system is out of memory or descriptors.
-pub fn sealed(text: &[u8]) -> Result<OwnedFd, Failure> {
+pub fn sealed(text: &[u8]) -> Result<OwnedFd> {
     let make = || -> io::Result<OwnedFd> {
         let fd = memfd_create(
             "configuration",
@@ -27,7 +27,7 @@ pub fn sealed(text: &[u8]) -> Result<OwnedFd, Failure> {
         )?;
         Ok(fd)
     };
-    make().map_err(|error| Failure::system("memory for the configuration cannot be had", error))
+    make().map_err(Error::Memory)
 }
 
 #[cfg(test)]

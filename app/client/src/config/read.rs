@@ -1,4 +1,4 @@
-//! Reads a file or standard input that may be anything: a device, a pipe without an end, something huge. Never waits for a named
+//! Reads a file or a stream that may be anything: a device, a pipe without an end, something huge. Never waits for a named
 //! file and never reads past the limit.
 
 use std::{
@@ -11,7 +11,8 @@ use lonewire_core::wgconf;
 use rustix::fs::{FileType, Mode, OFlags};
 use zeroize::Zeroizing;
 
-use crate::failure::{Exit, Failure};
+use super::{Error, FileKind, Result};
+use crate::text::printable;
 
 /// Bytes of an archive or a picture.
 pub const MAX_BINARY: usize = 16 * 1024 * 1024;
@@ -29,26 +30,11 @@ pub fn is_picture(start: &[u8]) -> bool {
     start.starts_with(b"\x89PNG\r\n\x1a\n") || start.starts_with(b"\xff\xd8\xff")
 }
 
-/// A file's name, fit for a terminal: it moves no cursor and turns no writing direction.
-pub fn printable(name: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    name.chars()
-        .take(1000)
-        .map(|c| {
-            if c.is_control() || turns(c) {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
 /// The bytes of a regular file: of a configuration, or of an archive or a picture.
 ///
 /// # Errors
 /// It cannot be opened, is no regular file, or is too large.
-pub fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let shown = printable(&path.to_string_lossy());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(path, flags, Mode::empty())
@@ -56,45 +42,34 @@ pub fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let stat = rustix::fs::fstat(&fd).map_err(|error| unreadable(&shown, error.into()))?;
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => return bytes(File::from(fd), &shown),
-        FileType::Directory => "a folder",
-        FileType::Fifo => "a pipe",
-        FileType::Socket => "a socket",
-        _ => "a device",
+        FileType::Directory => FileKind::Folder,
+        FileType::Fifo => FileKind::Pipe,
+        FileType::Socket => FileKind::Socket,
+        _ => FileKind::Device,
     };
-    let failure = Failure::new(
-        Exit::Failure,
-        "not_a_file",
-        format!("{shown} is {kind}, not a file"),
-    );
-    Err(match kind {
-        "a pipe" => failure.hint("To read from a pipe: … | lonewire import -"),
-        "a folder" => failure.hint("Name the files in it, such as *.conf."),
-        _ => failure,
+    Err(Error::NotAFile {
+        origin: shown,
+        kind,
     })
 }
 
-/// The bytes of standard input, to its end.
+/// What `reader` has to its end, if it is not too much; `shown` is what the person knows it by.
 ///
 /// # Errors
-/// As [`file`].
-pub fn stdin() -> Result<Zeroizing<Vec<u8>>, Failure> {
-    bytes(io::stdin().lock(), "standard input")
-}
-
-/// What `reader` has, if it is not too much.
-fn bytes(mut reader: impl Read, shown: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+/// It cannot be read, or is too large.
+pub fn bytes(mut reader: impl Read, shown: &str) -> Result<Zeroizing<Vec<u8>>> {
     let start =
         up_to(&mut reader, wgconf::MAX_BYTES + 1).map_err(|error| unreadable(shown, error))?;
     if start.len() <= wgconf::MAX_BYTES {
         return Ok(start);
     }
     if !is_binary(&start) {
-        return Err(too_large(shown, "64 KiB"));
+        return Err(too_large(shown, wgconf::MAX_BYTES));
     }
     let rest = up_to(&mut reader, MAX_BINARY + 1 - start.len())
         .map_err(|error| unreadable(shown, error))?;
     if start.len() + rest.len() > MAX_BINARY {
-        return Err(too_large(shown, "16 MiB"));
+        return Err(too_large(shown, MAX_BINARY));
     }
     let mut all = Zeroizing::new(Vec::with_capacity(start.len() + rest.len()));
     all.extend_from_slice(&start);
@@ -139,20 +114,18 @@ pub fn up_to(reader: &mut impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u
     }
 }
 
-fn unreadable(shown: &str, error: io::Error) -> Failure {
-    let failure = Failure::system(format!("{shown} cannot be read"), &error);
-    Failure {
-        code: "unreadable".to_owned(),
-        ..failure
+fn unreadable(shown: &str, error: io::Error) -> Error {
+    Error::Unreadable {
+        origin: shown.to_owned(),
+        error,
     }
 }
 
-fn too_large(shown: &str, limit: &str) -> Failure {
-    Failure::new(
-        Exit::Configuration,
-        "too_large",
-        format!("{shown} is larger than {limit}, and a configuration is not"),
-    )
+fn too_large(shown: &str, limit: usize) -> Error {
+    Error::TooLarge {
+        origin: shown.to_owned(),
+        limit,
+    }
 }
 
 #[cfg(test)]
@@ -163,17 +136,9 @@ mod tests {
 
     fn refused(path: &str) -> String {
         let begun = Instant::now();
-        let failure = file(Path::new(path)).unwrap_err();
+        let error = file(Path::new(path)).unwrap_err();
         assert!(begun.elapsed() < Duration::from_millis(100), "{path}");
-        failure.code
-    }
-
-    #[test]
-    fn names_do_nothing_to_a_terminal() {
-        assert_eq!(
-            printable("a\x1b[31m\n\u{202e}ä.conf"),
-            "a\u{fffd}[31m\u{fffd}\u{fffd}ä.conf"
-        );
+        error.code()
     }
 
     #[test]
@@ -192,10 +157,10 @@ mod tests {
         let mut text = vec![b'#'; wgconf::MAX_BYTES];
         assert_eq!(bytes(&*text, "x").unwrap().len(), wgconf::MAX_BYTES);
         text.push(b'#');
-        assert_eq!(bytes(&*text, "x").unwrap_err().code, "too_large");
+        assert_eq!(bytes(&*text, "x").unwrap_err().code(), "too_large");
         text.splice(..4, *b"PK\x03\x04");
         assert_eq!(*bytes(&*text, "x").unwrap(), text);
         let endless = b"PK\x03\x04".chain(io::repeat(0));
-        assert_eq!(bytes(endless, "x").unwrap_err().code, "too_large");
+        assert_eq!(bytes(endless, "x").unwrap_err().code(), "too_large");
     }
 }

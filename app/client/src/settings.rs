@@ -2,15 +2,32 @@
 
 use std::{
     env, fs,
-    io::{ErrorKind, Write as _},
+    io::{self, ErrorKind, Write as _},
     path::PathBuf,
 };
 
 use toml::{Table, Value};
 
-use crate::failure::{Exit, Failure};
+use crate::text::cause;
 
 const DEFAULT: &str = "default-tunnel";
+
+/// Why settings cannot be read or kept. What it displays is plain English.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{} cannot be read: {}", path.display(), cause(error))]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("{} is not valid TOML", path.display())]
+    NotToml {
+        path: PathBuf,
+        #[source]
+        error: Box<toml::de::Error>,
+    },
+    #[error("the settings cannot be saved: neither XDG_CONFIG_HOME nor HOME is set")]
+    NoHome,
+    #[error("{} cannot be written: {}", path.display(), cause(error))]
+    Unwritable { path: PathBuf, error: io::Error },
+}
 
 /// The settings as they were read.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -23,29 +40,21 @@ impl Settings {
     ///
     /// # Errors
     /// It cannot be read, or is no TOML.
-    pub fn load() -> Result<Self, Failure> {
+    pub fn load() -> Result<Self, Error> {
         let Some(path) = path() else {
             return Ok(Self::default());
         };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => {
-                return Err(Failure::system(
-                    format!("{} cannot be read", path.display()),
-                    error,
-                ));
-            }
+            Err(error) => return Err(Error::Unreadable { path, error }),
         };
         match text.parse() {
             Ok(table) => Ok(Self { table }),
-            Err(error) => Err(Failure::new(
-                Exit::Failure,
-                "settings",
-                format!("{} is not valid TOML", path.display()),
-            )
-            .hint(error.to_string().trim_end().replace('\n', "\n  "))
-            .hint("Correct or remove the file; only the default tunnel is kept in it.")),
+            Err(error) => Err(Error::NotToml {
+                path,
+                error: Box::new(error),
+            }),
         }
     }
 
@@ -68,13 +77,8 @@ impl Settings {
     ///
     /// # Errors
     /// There is no home, or it cannot be written.
-    pub fn save(&self) -> Result<(), Failure> {
-        let path = path().ok_or_else(|| {
-            Failure::system(
-                "the settings cannot be saved",
-                "neither XDG_CONFIG_HOME nor HOME is set",
-            )
-        })?;
+    pub fn save(&self) -> Result<(), Error> {
+        let path = path().ok_or(Error::NoHome)?;
         let write = || -> std::io::Result<()> {
             let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
             fs::create_dir_all(folder)?;
@@ -84,9 +88,7 @@ impl Settings {
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
-        write().map_err(|error| {
-            Failure::system(format!("{} cannot be written", path.display()), error)
-        })
+        write().map_err(|error| Error::Unwritable { path, error })
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod archive;
 pub mod check;
+mod error;
 pub mod memfd;
-mod picture;
+pub mod picture;
 pub mod read;
 pub mod source;
-pub mod words;
+
+pub use error::{Error, FileKind, Problem, Result};

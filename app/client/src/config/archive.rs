@@ -5,8 +5,8 @@ use std::io::Cursor;
 use lonewire_core::wgconf;
 use zip::ZipArchive;
 
-use super::{read, source::Source};
-use crate::failure::{Exit, Failure};
+use super::{Error, Result, read, source::Source};
+use crate::text::printable;
 
 /// Entries an archive may have.
 const MAX_ENTRIES: usize = 1000;
@@ -15,27 +15,21 @@ const MAX_ENTRIES: usize = 1000;
 ///
 /// # Errors
 /// It is no archive, or one with too many entries, or one without configurations.
-pub fn sources(shown: &str, bytes: &[u8]) -> Result<Vec<Result<Source, Failure>>, Failure> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|_| {
-        refused(
-            "bad_archive",
-            format!("{shown} is a damaged archive, or one of an unknown kind"),
-        )
-    })?;
+pub fn sources(shown: &str, bytes: &[u8]) -> Result<Vec<Result<Source>>> {
+    let origin = || shown.to_owned();
+    let mut archive =
+        ZipArchive::new(Cursor::new(bytes)).map_err(|_| Error::BadArchive { origin: origin() })?;
     if archive.len() > MAX_ENTRIES {
-        return Err(refused(
-            "too_many_entries",
-            format!("{shown} has more than {MAX_ENTRIES} entries"),
-        ));
+        return Err(Error::ManyEntries {
+            origin: origin(),
+            limit: MAX_ENTRIES,
+        });
     }
     let sources: Vec<_> = (0..archive.len())
         .filter_map(|index| entry(&mut archive, index, shown).transpose())
         .collect();
     if sources.is_empty() {
-        return Err(refused(
-            "empty_archive",
-            format!("there is no .conf file in {shown}"),
-        ));
+        return Err(Error::EmptyArchive { origin: origin() });
     }
     Ok(sources)
 }
@@ -45,45 +39,32 @@ fn entry(
     archive: &mut ZipArchive<Cursor<&[u8]>>,
     index: usize,
     shown: &str,
-) -> Result<Option<Source>, Failure> {
-    let bad = |what: &str| {
-        refused(
-            "bad_archive",
-            format!(
-                "{what} in {shown} cannot be read: it is damaged, encrypted or packed in an unknown way"
-            ),
-        )
+) -> Result<Option<Source>> {
+    let bad = |entry| Error::BadEntry {
+        origin: shown.to_owned(),
+        entry,
     };
-    let mut file = archive
-        .by_index(index)
-        .map_err(|_| bad(&format!("entry {}", index + 1)))?;
-    let name = file
-        .name()
-        .map_err(|_| bad(&format!("entry {}", index + 1)))?
-        .into_owned();
+    let mut file = archive.by_index(index).map_err(|_| bad(Err(index + 1)))?;
+    let name = file.name().map_err(|_| bad(Err(index + 1)))?.into_owned();
     let base = name.rsplit('/').next().unwrap_or_default();
     let wanted = base.to_ascii_lowercase().ends_with(".conf") && !base.starts_with('.');
     if !wanted || !file.is_file() {
         return Ok(None);
     }
-    let origin = format!("{shown}: {}", read::printable(&name));
+    let origin = format!("{shown}: {}", printable(&name));
     let text =
-        read::up_to(&mut file, wgconf::MAX_BYTES + 1).map_err(|_| bad(&read::printable(&name)))?;
+        read::up_to(&mut file, wgconf::MAX_BYTES + 1).map_err(|_| bad(Ok(printable(&name))))?;
     if text.len() > wgconf::MAX_BYTES {
-        return Err(refused(
-            "too_large",
-            format!("{origin} is larger than 64 KiB"),
-        ));
+        return Err(Error::LargeEntry {
+            origin,
+            limit: wgconf::MAX_BYTES,
+        });
     }
     Ok(Some(Source {
         origin,
         label: super::source::label(base),
         text,
     }))
-}
-
-fn refused(code: &str, message: String) -> Failure {
-    Failure::new(Exit::Configuration, code, message)
 }
 
 #[cfg(test)]
@@ -126,7 +107,7 @@ mod tests {
         let large = vec![0; 10 * 1024 * 1024];
         let bytes = zipped(&[("bomb.conf", &large), ("good.conf", b"x")]);
         let found = sources("a.zip", &bytes).unwrap();
-        assert_eq!(found[0].as_ref().unwrap_err().code, "too_large");
+        assert_eq!(found[0].as_ref().unwrap_err().code(), "too_large");
         assert!(found[1].is_ok());
     }
 
@@ -136,7 +117,7 @@ mod tests {
             .map(|number| format!("{number}.conf"))
             .collect();
         let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, &b"x"[..])).collect();
-        let code = |bytes: &[u8]| sources("a.zip", bytes).err().unwrap().code;
+        let code = |bytes: &[u8]| sources("a.zip", bytes).err().unwrap().code();
         assert_eq!(code(&zipped(&entries)), "too_many_entries");
         assert_eq!(code(&zipped(&[("a.txt", b"")])), "empty_archive");
         assert_eq!(code(b"PK\x03\x04 and so on"), "bad_archive");

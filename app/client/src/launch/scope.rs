@@ -3,6 +3,7 @@
 
 use std::{
     ffi::OsStr,
+    io,
     os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
     path::Path,
     thread::JoinHandle,
@@ -16,8 +17,7 @@ use rustix::{
 };
 use zbus::Variant;
 
-use super::tie;
-use crate::failure::Failure;
+use super::pair;
 
 /// The program is not held longer than 5 s.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -36,11 +36,11 @@ impl Holder {
     ///
     /// # Errors
     /// The system's.
-    pub fn start(argv: &[Vec<u8>]) -> Result<Option<(OwnedFd, Self)>, Failure> {
+    pub fn start(argv: &[Vec<u8>]) -> io::Result<Option<(OwnedFd, Self)>> {
         if !has_manager() {
             return Ok(None);
         }
-        let (theirs, ours) = tie::pair()?;
+        let (theirs, ours) = pair()?;
         let unit = unit_name(argv.first().map(Vec::as_slice).unwrap_or_default());
         let thread = std::thread::spawn(move || {
             // Whatever goes wrong here, the program goes on outside of the scope.
