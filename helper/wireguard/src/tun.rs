@@ -17,13 +17,15 @@ use rustix::{
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 use crate::offload;
 
 /// Packets taken at one wake-up, and those of one large segment more.
 const BATCH: usize = 64;
+/// What goes before the packets of one write: the TUN's header, IPv6's and TCP's longest.
+const HEAD: usize = offload::HEADER + 40 + 60;
 
 /// One end for each direction, over one descriptor.
 pub fn pair(tun: OwnedFd, mtu: watch::Receiver<u16>) -> io::Result<(Sender, Receiver, Watch)> {
@@ -36,35 +38,51 @@ pub fn pair(tun: OwnedFd, mtu: watch::Receiver<u16>) -> io::Result<(Sender, Rece
     // moves into sees to.
     let tun = unsafe { AsyncFd::register(tun)? };
     let tun = Arc::new(tun);
-    let sender = Sender(Arc::clone(&tun));
+    let (sender, packets) = mpsc::channel(BATCH);
+    tokio::spawn(write(Arc::clone(&tun), packets));
     let receiver = Receiver {
         tun: Arc::clone(&tun),
         mtu,
         batch: Vec::with_capacity(BATCH),
         large: vec![0; offload::LARGEST],
     };
-    Ok((sender, receiver, Watch(tun)))
+    Ok((Sender(sender), receiver, Watch(tun)))
 }
 
-/// Into the namespace.
-pub struct Sender(Arc<AsyncFd<OwnedFd>>);
+/// Into the namespace. A task of its own writes what has gathered since its last write.
+pub struct Sender(mpsc::Sender<Packet<Ip>>);
 
 impl IpSend for Sender {
     async fn send(&mut self, packet: Packet<Ip>) -> io::Result<()> {
-        let bytes = packet.into_bytes();
-        // All zeros: a packet that is complete.
-        let parts = [IoSlice::new(&[0; offload::HEADER]), IoSlice::new(&bytes)];
-        let sent = self
-            .0
-            .async_io(Interest::WRITABLE, |tun| {
-                Ok(rustix::io::writev(tun, &parts)?)
-            })
-            .await;
-        match sent {
-            Err(error) if is_end(&error) => Err(error),
-            // A packet that the kernel refuses, or a link that is down: lost, as on any wire.
-            _ => Ok(()),
+        let sent = self.0.send(packet).await;
+        sent.map_err(|_| io::Error::from(Errno::BADFD))
+    }
+}
+
+/// Writes until the TUN's end.
+async fn write(tun: Arc<AsyncFd<OwnedFd>>, mut packets: mpsc::Receiver<Packet<Ip>>) {
+    let (mut waiting, mut batch) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+    let mut head = Vec::with_capacity(HEAD);
+    while packets.recv_many(&mut waiting, BATCH).await > 0 {
+        batch.extend(waiting.drain(..).map(Packet::into_bytes));
+        let mut rest = batch.as_slice();
+        while let Some((now, later)) = rest.split_at_checked(offload::together(rest).max(1)) {
+            let skip = offload::head(now, &mut head);
+            let mut parts = [IoSlice::new(&[]); BATCH + 1];
+            parts[0] = IoSlice::new(&head);
+            for (part, packet) in parts.iter_mut().skip(1).zip(now) {
+                *part = IoSlice::new(packet.get(skip..).unwrap_or_default());
+            }
+            let parts = parts.get(..=now.len()).unwrap_or_default();
+            let write = |tun: &OwnedFd| Ok(rustix::io::writev(tun, parts)?);
+            match tun.async_io(Interest::WRITABLE, write).await {
+                Err(error) if is_end(&error) => return,
+                // A packet that the kernel refuses, or a link that is down: lost, as on any wire.
+                _ => {}
+            }
+            rest = later;
         }
+        batch.clear();
     }
 }
 

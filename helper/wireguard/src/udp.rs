@@ -153,3 +153,79 @@ impl Sender {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gotatun::udp::socket::SockOpt;
+    use std::{net, time::Duration};
+
+    /// socket(7): datagrams without a checksum, which the kernel does not make of a large one (EINVAL).
+    #[expect(unsafe_code, reason = "no library knows the option")]
+    fn set_no_check(socket: &UdpSocket) {
+        let (on, size) = (1_i32, libc::socklen_t::try_from(size_of::<i32>()).unwrap());
+        let number = socket.as_fd().as_raw_fd();
+        // SAFETY: `on` lives through the call and is of the size told.
+        let result = unsafe {
+            libc::setsockopt(
+                number,
+                libc::SOL_SOCKET,
+                libc::SO_NO_CHECK,
+                (&raw const on).cast(),
+                size,
+            )
+        };
+        assert_eq!(result, 0);
+    }
+
+    /// Sends packets of these sizes to two receivers in turns of four, and gives back what each got.
+    async fn sent(sender: &Sender, sizes: &[usize]) -> [Vec<usize>; 2] {
+        let receivers = [(); 2].map(|()| net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        let to = |at: usize| receivers[at / 4 % 2].local_addr().unwrap();
+        let mut packets: Vec<(Packet, SocketAddr)> = (0..)
+            .zip(sizes)
+            .map(|(at, size)| (Packet::copy_from(&vec![7; *size][..]), to(at)))
+            .collect();
+        let mut buffer = Default::default();
+        sender
+            .send_many_to(&mut buffer, &mut packets)
+            .await
+            .unwrap();
+        assert!(packets.is_empty());
+        receivers.each_ref().map(|receiver| {
+            receiver
+                .set_read_timeout(Some(Duration::from_millis(300)))
+                .unwrap();
+            let mut bytes = [0; 2000];
+            std::iter::from_fn(|| receiver.recv(&mut bytes).ok()).collect()
+        })
+    }
+
+    fn sender() -> Sender {
+        let any = "127.0.0.1:0".parse().unwrap();
+        Sender {
+            socket: UdpSocket::bind(any, SockOpt::default()).unwrap(),
+            in_one: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
+    const SIZES: [usize; 11] = [500, 500, 500, 20, 9, 500, 500, 500, 1400, 1400, 1];
+    const GOT: [&[usize]; 2] = [&[500, 500, 500, 20, 1400, 1400, 1], &[9, 500, 500, 500]];
+
+    #[tokio::test]
+    async fn packets_of_one_call_arrive_as_they_are() {
+        let sender = sender();
+        assert_eq!(sent(&sender, &SIZES).await, GOT);
+        assert!(sender.in_one.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn where_the_kernel_refuses_they_go_one_by_one() {
+        let sender = sender();
+        set_no_check(&sender.socket);
+        for _ in 0..2 {
+            assert_eq!(sent(&sender, &SIZES).await, GOT);
+            assert!(!sender.in_one.load(Ordering::Relaxed));
+        }
+    }
+}

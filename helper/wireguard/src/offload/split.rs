@@ -1,17 +1,8 @@
-//! What a TUN with `IFF_VNET_HDR` puts before each packet (struct virtio_net_hdr of linux/virtio_net.h), and making of one large segment
-//! the packets that go over the wire. Pure; whatever does not add up gives no packet at all.
+//! Making of one large segment the packets that go over the wire. Whatever does not add up gives no packet at all.
 
-/// Bytes before each packet, in both directions.
-pub const HEADER: usize = 10;
-/// A packet of the largest size that IP knows, and the header.
-pub const LARGEST: usize = HEADER + 65_535;
-
-const NEEDS_CHECKSUM: u8 = 1;
-const NO_SEGMENTS: u8 = 0;
-const TCP_V4: u8 = 1;
-const TCP_V6: u8 = 4;
-/// Comes with the two above: congestion is told by the segment.
-const ECN: u8 = 0x80;
+use super::{
+    ECN, HEADER, NEEDS_CHECKSUM, NO_SEGMENTS, TCP_CHECKSUM, TCP_V4, TCP_V6, fold, pseudo, put, sum,
+};
 
 const FIN_PSH: u8 = 0x09;
 const CWR: u8 = 0x80;
@@ -62,11 +53,11 @@ fn segments(
     let mut headers = [0_u8; 256];
     let headers = headers.get_mut(..length)?;
     let (first, payload) = packet.split_at_checked(length)?;
-    let addresses = sum(if is_v6 {
+    let addresses = if is_v6 {
         first.get(8..40)?
     } else {
         first.get(12..20)?
-    });
+    };
     let first_id = u16::from_be_bytes([first[4], first[5]]);
     let first_number = u32::from_be_bytes(first.get(tcp + 4..tcp + 8)?.try_into().ok()?);
     let last = payload.chunks(size).count().checked_sub(1)?;
@@ -92,47 +83,13 @@ fn segments(
         if index != 0 {
             *flags &= !CWR;
         }
-        put(headers, tcp + 16, [0, 0])?;
+        put(headers, tcp + TCP_CHECKSUM, [0, 0])?;
         let tail = u16::try_from(length - tcp + chunk.len()).ok()?;
-        let pseudo = addresses
-            + u64::from(u16::from_ne_bytes(tail.to_be_bytes()))
-            + u64::from(u16::from_ne_bytes([0, 6]));
-        let check = !fold(pseudo + sum(headers.get(tcp..)?) + sum(chunk));
-        put(headers, tcp + 16, check.to_ne_bytes())?;
+        let whole = pseudo(addresses, tail) + sum(headers.get(tcp..)?) + sum(chunk);
+        put(headers, tcp + TCP_CHECKSUM, (!fold(whole)).to_ne_bytes())?;
         each(headers, chunk);
     }
     Some(())
-}
-
-fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) -> Option<()> {
-    bytes
-        .get_mut(at..at.checked_add(N)?)?
-        .copy_from_slice(&value);
-    Some(())
-}
-
-/// The Internet checksum's sum (RFC 1071), not yet folded, in the machine's order of bytes: it does not matter which. Of several pieces all but the
-/// last are of even length.
-fn sum(bytes: &[u8]) -> u64 {
-    let mut words = bytes.chunks_exact(4);
-    let mut sum: u64 = words
-        .by_ref()
-        .map(|word| u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]])))
-        .sum();
-    let mut rest = [0; 4];
-    for (to, from) in rest.iter_mut().zip(words.remainder()) {
-        *to = *from;
-    }
-    sum += u64::from(u32::from_ne_bytes(rest));
-    sum
-}
-
-fn fold(mut sum: u64) -> u16 {
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    // It has no more than 16 bits now.
-    u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]
