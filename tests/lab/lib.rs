@@ -32,6 +32,7 @@ pub mod baseline;
 pub mod bus;
 pub mod caller;
 pub mod capture;
+pub mod desktop;
 pub mod dice;
 pub mod evidence;
 pub mod fakes;

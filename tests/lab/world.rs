@@ -21,8 +21,8 @@ use crate::{
 };
 
 use run::only_child;
-pub(crate) use run::piped;
 pub use run::{Output, Running};
+pub(crate) use run::{piped, started};
 use servers::Server;
 
 /// See the crate's documentation.

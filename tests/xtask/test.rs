@@ -37,6 +37,8 @@ enum Ring {
     Lab,
     /// The shipped units under a whole systemd; root.
     System,
+    /// The window on desktops of worlds; root.
+    Window,
 }
 
 impl Ring {
@@ -46,6 +48,7 @@ impl Ring {
             Self::Contract => "contract",
             Self::Lab => "lab",
             Self::System => "system",
+            Self::Window => "window",
         }
     }
 
@@ -54,19 +57,21 @@ impl Ring {
         Duration::from_mins(match self {
             Self::Unit | Self::Contract => 2,
             Self::Lab => 12,
-            Self::System => 6,
+            Self::System | Self::Window => 6,
         })
     }
 
     fn is_privileged(self) -> bool {
-        matches!(self, Self::Lab | Self::System)
+        matches!(self, Self::Lab | Self::System | Self::Window)
     }
 
     /// The same packages for all rings of `lonewire-tests`: their dependencies are built once.
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Unit => &["--workspace", "--exclude", "lonewire-tests"],
-            Self::Contract | Self::Lab | Self::System => &["--package", "lonewire-tests"],
+            Self::Contract | Self::Lab | Self::System | Self::Window => {
+                &["--package", "lonewire-tests"]
+            }
         }
     }
 
@@ -76,6 +81,7 @@ impl Ring {
             Self::Contract => "binary(/^contract/)",
             Self::Lab => "binary(/^lab/)",
             Self::System => "binary(/^system/)",
+            Self::Window => "binary(/^window/)",
         }
     }
 }

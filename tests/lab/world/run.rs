@@ -84,7 +84,7 @@ pub(super) fn only_child(parent: i32) -> Result<Option<i32>> {
     Ok(text.split_whitespace().next().map(str::parse).transpose()?)
 }
 
-fn started(mut waiter: Child) -> Result<Running> {
+pub(crate) fn started(mut waiter: Child) -> Result<Running> {
     let mut pid = None;
     let parent = i32::try_from(waiter.id())?;
     until(READY, "a program's start", || {

@@ -1,0 +1,92 @@
+//! Pictures of a desktop, under `target/pictures` of the project, for people to look at.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::Desktop;
+use crate::programs;
+
+/// How long a screen may go on changing.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// Where pictures are put.
+pub fn folder() -> PathBuf {
+    programs::project().join("target/pictures")
+}
+
+impl Desktop {
+    /// The whole screen as `target/pictures/NAME.png`, once two in a row are the same.
+    ///
+    /// # Errors
+    /// It is all of one colour, or import(1) fails.
+    pub fn picture(&self, name: &str) -> Result<PathBuf> {
+        let end = Instant::now() + SETTLED;
+        let mut last = self.screen()?;
+        loop {
+            let next = self.screen()?;
+            // What goes on moving (a spinner, a clock) is as good at one time as at another.
+            if next == last || Instant::now() > end {
+                break;
+            }
+            last = next;
+        }
+        ensure!(
+            has_colours(&last)?,
+            "{name}: the screen is all of one colour"
+        );
+        let folder = folder();
+        fs::create_dir_all(&folder)?;
+        let target = folder.join(format!("{name}.png"));
+        let mut convert = self
+            .command(&["convert", "ppm:-", "png:-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        // It writes nothing before it has read all.
+        let mut stdin = convert.stdin.take().context("no standard input")?;
+        stdin.write_all(&last)?;
+        drop(stdin);
+        let out = convert.wait_with_output()?;
+        ensure!(out.status.success(), "convert");
+        fs::write(&target, out.stdout).with_context(|| target.display().to_string())?;
+        Ok(target)
+    }
+
+    /// As a portable pixmap, which has no time in it.
+    fn screen(&self) -> Result<Vec<u8>> {
+        let out = self
+            .command(&[
+                "import", "-silent", "-window", "root", "-depth", "8", "ppm:-",
+            ])
+            .stdin(Stdio::null())
+            .output()?;
+        ensure!(
+            out.status.success() && !out.stdout.is_empty(),
+            "import: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        Ok(out.stdout)
+    }
+}
+
+/// Whether a portable pixmap of 8 bits has more than one colour.
+fn has_colours(picture: &[u8]) -> Result<bool> {
+    // P6, width, height and 255, each with white space behind it.
+    let mut ends = picture
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| byte.is_ascii_whitespace());
+    let Some((end, _)) = ends.nth(3) else {
+        bail!("no picture");
+    };
+    let mut pixels = picture[end + 1..].chunks_exact(3);
+    let first = pixels.next().context("no pixel")?;
+    Ok(pixels.any(|pixel| pixel != first))
+}

@@ -1,0 +1,297 @@
+//! A program's window as a person uses it, by what the accessibility bus tells of it. It counts what a person would have to do.
+
+use std::{
+    fs,
+    io::Read as _,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+
+use super::{Desktop, Node, State, Tree, access};
+use crate::{Running, world::READY};
+
+/// What is worth a walk through the tree again.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// A program with a window. Dropping it ends the program.
+#[derive(Debug)]
+pub struct Window<'d> {
+    desktop: &'d Desktop,
+    pub running: Running,
+    /// On the accessibility bus.
+    program: String,
+    /// Where its standard error goes, in the world.
+    log: std::path::PathBuf,
+    activations: usize,
+}
+
+impl<'d> Window<'d> {
+    pub(super) fn open(desktop: &'d Desktop, line: &[&str]) -> Result<Self> {
+        let before = access::programs(&desktop.access)?;
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log = desktop.path(&format!(
+            "/run/lab/window-{}-{number}.log",
+            desktop.stage.mark
+        ));
+        let output = fs::File::create(&log)?;
+        let child = desktop
+            .command(line)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()?;
+        let mut window = Self {
+            desktop,
+            running: crate::world::started(child)?,
+            program: String::new(),
+            log,
+            activations: 0,
+        };
+        let end = Instant::now() + READY;
+        loop {
+            if let Some(code) = window.running.waiter.try_wait()? {
+                bail!("{line:?} ended, {code}: {}", window.log());
+            }
+            let now = access::programs(&desktop.access)?;
+            let new = now.into_iter().find(|name| !before.contains(name));
+            if let Some(name) = new {
+                window.program = name;
+                // Registered before its first window.
+                if window.tree()?.nodes.len() > 1 {
+                    return Ok(window);
+                }
+            }
+            ensure!(
+                Instant::now() < end,
+                "{line:?} shows no window: {}",
+                window.log()
+            );
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// What it has written to its standard streams.
+    pub fn log(&self) -> String {
+        let mut text = Vec::new();
+        let _ = fs::File::open(&self.log).and_then(|mut file| file.read_to_end(&mut text));
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// What GTK and GLib complained of: lines of its log.
+    pub fn complaints(&self) -> Vec<String> {
+        self.log()
+            .lines()
+            .filter(|line| line.contains("WARNING **") || line.contains("CRITICAL **"))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// What a person has done so far: clicks, choices and texts.
+    pub fn activations(&self) -> usize {
+        self.activations
+    }
+
+    /// All nodes as they are now.
+    ///
+    /// # Errors
+    /// The program does not answer.
+    pub fn tree(&self) -> Result<Tree> {
+        Tree::of(&self.desktop.access, &self.program)
+    }
+
+    /// Waits until there is a visible node.
+    ///
+    /// # Errors
+    /// There is none by the deadline: the text shows what there is.
+    pub fn find(&self, role: &str, name: &str) -> Result<Node> {
+        self.find_within(READY, role, name)
+    }
+
+    /// The same with another deadline.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_within(&self, limit: Duration, role: &str, name: &str) -> Result<Node> {
+        self.wait(limit, &format!("{role} “{name}”"), |tree| {
+            tree.find(role, name).cloned()
+        })
+    }
+
+    /// Waits until there is no such visible node.
+    ///
+    /// # Errors
+    /// It is still there at the deadline.
+    pub fn gone(&self, role: &str, name: &str) -> Result<()> {
+        self.wait(READY, &format!("the end of {role} “{name}”"), |tree| {
+            tree.find(role, name).is_none().then_some(())
+        })
+    }
+
+    /// Waits until a visible node has a text in its name, whatever its role.
+    ///
+    /// # Errors
+    /// None has by the deadline.
+    pub fn reads(&self, words: &str) -> Result<Node> {
+        self.reads_within(READY, words)
+    }
+
+    /// The same with another deadline.
+    ///
+    /// # Errors
+    /// As [`Self::reads`].
+    pub fn reads_within(&self, limit: Duration, words: &str) -> Result<Node> {
+        self.wait(limit, &format!("“{words}”"), |tree| {
+            (0..tree.nodes.len())
+                .find(|at| tree.nodes[*at].name.contains(words) && tree.is_visible(*at))
+                .map(|at| tree.nodes[at].clone())
+        })
+    }
+
+    /// Waits until a tree is as wanted: what it is asked for.
+    ///
+    /// # Errors
+    /// It is not by the deadline: the text shows the tree and what the program wrote.
+    pub fn wait<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        mut check: impl FnMut(&Tree) -> Option<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + limit;
+        loop {
+            let tree = self.tree()?;
+            if let Some(found) = check(&tree) {
+                return Ok(found);
+            }
+            if Instant::now() >= end {
+                let _ = self.desktop.picture("failed");
+                bail!(
+                    "waited {} s for {what}; target/pictures/failed.png shows\n{tree}{}",
+                    limit.as_secs(),
+                    self.log()
+                );
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Waits for a node that can be used, and does what it is for: a button's or a switch's action, or that of the first thing in it
+    /// that has one; a row of a list is selected.
+    ///
+    /// # Errors
+    /// There is none by the deadline, or it does nothing.
+    pub fn click(&mut self, role: &str, name: &str) -> Result<()> {
+        let what = format!("{role} “{name}” to be used");
+        let (node, inner, list) = self.wait(READY, &what, |tree| {
+            let node = tree
+                .all(role, name)
+                .find(|node| node.is(State::Sensitive))?
+                .clone();
+            let inner: Vec<_> = tree
+                .below(&node.place)
+                .map(|node| node.place.clone())
+                .collect();
+            let list = node.parent.and_then(|at| tree.nodes.get(at)).cloned();
+            Some((node, inner, list))
+        })?;
+        self.activations += 1;
+        let bus = &self.desktop.access;
+        if access::act(bus, &node.place)? {
+            return Ok(());
+        }
+        if node.role == "list item"
+            && let Some(list) = list
+            && access::select(bus, &list.place, node.index)?
+        {
+            return Ok(());
+        }
+        for place in inner {
+            if access::act(bus, &place)? {
+                return Ok(());
+            }
+        }
+        bail!("{node} does nothing")
+    }
+
+    /// Clicks with the mouse in the middle of a node: for what has no action.
+    ///
+    /// # Errors
+    /// There is none by the deadline.
+    pub fn point(&mut self, role: &str, name: &str) -> Result<()> {
+        let node = self.find(role, name)?;
+        self.activations += 1;
+        let (left, top, width, height) = access::extents(&self.desktop.access, &node.place)?;
+        let (x, y) = (left + width / 2, top + height / 2);
+        let (x, y) = (x.to_string(), y.to_string());
+        let window = self.on_screen()?;
+        self.desktop.run(&[
+            "xdotool",
+            "mousemove",
+            "--window",
+            &window,
+            &x,
+            &y,
+            "click",
+            "1",
+        ])?;
+        Ok(())
+    }
+
+    /// The X server's number of the window that has the focus.
+    fn on_screen(&self) -> Result<String> {
+        let out = self.desktop.run(&["xdotool", "getactivewindow"])?;
+        Ok(out.stdout.trim().to_owned())
+    }
+
+    /// Makes the window that has the focus this large.
+    ///
+    /// # Errors
+    /// xdotool fails, or there is none.
+    pub fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let (width, height) = (width.to_string(), height.to_string());
+        self.desktop.run(&[
+            "xdotool",
+            "getactivewindow",
+            "windowsize",
+            "--sync",
+            &width,
+            &height,
+            "windowmove",
+            "0",
+            "0",
+        ])?;
+        Ok(())
+    }
+
+    /// Replaces the text of an entry, by its name.
+    ///
+    /// # Errors
+    /// There is none by the deadline, or it does not take it.
+    pub fn write(&mut self, role: &str, name: &str, text: &str) -> Result<()> {
+        let node = self.find(role, name)?;
+        self.activations += 1;
+        access::write(&self.desktop.access, &node.place, text)
+    }
+
+    /// The text in an entry, by its name.
+    ///
+    /// # Errors
+    /// There is none by the deadline.
+    pub fn read(&self, role: &str, name: &str) -> Result<String> {
+        let node = self.find(role, name)?;
+        access::read(&self.desktop.access, &node.place)
+    }
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(self.running.pid),
+            nix::sys::signal::Signal::SIGKILL,
+        );
+        let _ = self.running.waiter.wait();
+    }
+}
