@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use lab::{ALICE, Marker, Spec, World, addr, fakes, probe::Probe, world::until};
 use serde_json::json;
 
@@ -65,4 +65,65 @@ fn look_ups_inside_reach_only_the_tunnels_dns() -> Result<()> {
         json!([fakes::NSCD_SAYS.to_string()])
     );
     world.uplinks_report(&[])?.assert_clean()
+}
+
+#[test]
+fn a_resolver_file_that_was_changed_fails_the_check() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    world.import(&ALICE, "demo", 0)?;
+    let _app = Probe::inside(&world, &ALICE, "demo")?;
+    let app = world.app_pid(&ALICE, "roles")?;
+    let check = |world: &World| world.cli(&ALICE, &["check", "demo"]);
+    let found = check(&world)?.ok()?.stdout;
+    ensure!(
+        found.contains(&addr::INSIDE_SERVER_V4.to_string()),
+        "{found}"
+    );
+    let another = "resolv.conf names another server: 192.0.2.53";
+    for (change, inside, said) in [
+        // In its place, and by another in its place.
+        (
+            "echo nameserver 192.0.2.53 >> resolv.conf",
+            "grep -q 192.0.2.53 /etc/resolv.conf",
+            another,
+        ),
+        (
+            "echo nameserver 192.0.2.53 > new; mv new resolv.conf",
+            "grep -q 192.0.2.53 /etc/resolv.conf",
+            another,
+        ),
+        (
+            "sed -i s/^search.*/search.evil.example/ resolv.conf",
+            "grep -q evil.example /etc/resolv.conf",
+            "resolv.conf is not as it was written",
+        ),
+        (
+            "echo 192.0.2.53 bank.example >> hosts",
+            "grep -q bank.example /etc/hosts",
+            "hosts is not as it was written",
+        ),
+        (
+            "rm resolv.conf",
+            "test ! -e /etc/resolv.conf",
+            "the resolver files: No such file or directory",
+        ),
+    ] {
+        let script = format!("cd /run/lonewire/dns/lw-*; cp -a . /tmp/kept; {change}");
+        world.run_in("host", &["sh", "-ec", &script])?.ok()?;
+        // It is what a program gets that runs already.
+        world.inside(app, inside).context(change)?;
+        let out = check(&world)?;
+        ensure!(out.code == 6, "{change}: {} {}", out.code, out.stdout);
+        let rows = out.stdout.lines().filter(|line| line.contains("FAIL"));
+        let rows: Vec<_> = rows.collect();
+        ensure!(
+            matches!(rows[..], [row] if row.contains("DNS servers") && row.contains(said)),
+            "{change}: {}",
+            out.stdout
+        );
+        let undo = "cd /run/lonewire/dns/lw-*; cp -a /tmp/kept/. .; rm -r /tmp/kept";
+        world.run_in("host", &["sh", "-ec", undo])?.ok()?;
+        check(&world)?.ok().context(change)?;
+    }
+    Ok(())
 }

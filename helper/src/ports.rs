@@ -269,6 +269,8 @@ pub trait Store {
         resolv_conf: &str,
         hosts: &str,
     ) -> PortResult<()>;
+    /// The two as they are now: what a program of the namespace reads.
+    async fn read_dns(&self, namespace: &LinkName) -> PortResult<(String, String)>;
     async fn remove_dns(&self, namespace: &LinkName) -> PortResult<()>;
     /// Identifies this boot; records of another are of no use.
     async fn boot_id(&self) -> PortResult<String>;

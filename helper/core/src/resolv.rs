@@ -55,6 +55,46 @@ pub fn hosts(host_name: &str) -> String {
     text
 }
 
+/// What is wrong with the two files of a namespace, for a person to read; `None` while they are what [`resolv_conf`] and [`hosts`] made of these servers and
+/// search domains. The host may have got another name since.
+pub fn deviation(
+    resolv_text: &str,
+    hosts_text: &str,
+    dns: &[IpAddr],
+    search: &[String],
+) -> Option<String> {
+    if resolv_text != resolv_conf(dns, search) {
+        let wanted: Vec<_> = match dns {
+            [] => vec![NO_SERVER.into()],
+            _ => dns.iter().copied().take(MAX_SERVERS).collect(),
+        };
+        // Only an address is told: the rest of the text is a stranger's.
+        let others = resolv_text.lines().filter_map(|line| {
+            let server = line.trim().strip_prefix("nameserver")?.trim();
+            server
+                .parse()
+                .ok()
+                .filter(|server| !wanted.contains(server))
+        });
+        let others: Vec<_> = others
+            .take(MAX_SERVERS)
+            .map(|server: IpAddr| server.to_string())
+            .collect();
+        return Some(match others[..] {
+            [] => "resolv.conf is not as it was written".to_owned(),
+            _ => format!("resolv.conf names another server: {}", others.join(", ")),
+        });
+    }
+    let own = hosts_text
+        .lines()
+        .last()
+        .and_then(|line| line.strip_prefix("127.0.1.1\t"));
+    let own = own
+        .and_then(|names| names.split(' ').next())
+        .unwrap_or_default();
+    (hosts_text != hosts(own)).then(|| "hosts is not as it was written".to_owned())
+}
+
 /// The host's `nsswitch.conf` with `hosts: files myhostname dns`: no resolved, mDNS, sssd or whatever else would ask a service outside.
 /// Every other line stays as it is; without a `hosts` line one is added.
 pub fn nsswitch(host_text: &str) -> String {
@@ -160,6 +200,63 @@ mod tests {
         ] {
             assert_eq!(hosts(bad), hosts(""), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn files_are_told_when_they_are_not_as_written() {
+        let dns = servers(&["10.64.0.1", "10.64.0.2"]);
+        let search = ["corp.example".to_owned()];
+        let (text, names) = (resolv_conf(&dns, &search), hosts("pc.home.example"));
+        let found = |text: &str, names: &str| deviation(text, names, &dns, &search);
+        assert_eq!(found(&text, &names), None);
+        // The host was renamed, or has no name.
+        assert_eq!(found(&text, &hosts("laptop")), None);
+        assert_eq!(found(&text, &hosts("")), None);
+        for (wrong, said) in [
+            (
+                text.replace("10.64.0.2", "192.0.2.53"),
+                "resolv.conf names another server: 192.0.2.53",
+            ),
+            (
+                format!("{text}nameserver\tfd00::53\n"),
+                "resolv.conf names another server: fd00::53",
+            ),
+            (
+                text.replace("nameserver 10.64.0.2\n", ""),
+                "resolv.conf is not as it was written",
+            ),
+            (
+                format!("{text}options ndots:0 \x1b[2J\n"),
+                "resolv.conf is not as it was written",
+            ),
+            (
+                text.replace("corp.example", "evil.example"),
+                "resolv.conf is not as it was written",
+            ),
+            (String::new(), "resolv.conf is not as it was written"),
+        ] {
+            assert_eq!(found(&wrong, &names).as_deref(), Some(said), "{wrong}");
+        }
+        for wrong in [
+            format!("192.0.2.1 bank.example\n{names}"),
+            format!("{names}192.0.2.1 bank.example\n"),
+            format!("{names}127.0.1.1\tlaptop\n"),
+            format!("{}127.0.1.1\tlaptop bank.example\n", hosts("")),
+            String::new(),
+        ] {
+            assert_eq!(
+                found(&text, &wrong).as_deref(),
+                Some("hosts is not as it was written"),
+                "{wrong}"
+            );
+        }
+        // Without a server of its own, a tunnel's file names the one that does not answer.
+        assert_eq!(deviation(&resolv_conf(&[], &[]), &names, &[], &[]), None);
+        let said = deviation(&text, &names, &[], &[]);
+        assert_eq!(
+            said.as_deref(),
+            Some("resolv.conf names another server: 10.64.0.1, 10.64.0.2")
+        );
     }
 
     #[test]

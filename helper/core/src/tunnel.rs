@@ -96,6 +96,9 @@ pub struct Run {
     pub addresses: Vec<IpNet>,
     pub routes: Vec<IpNet>,
     pub dns: Vec<IpAddr>,
+    /// Search domains.
+    #[serde(default)]
+    pub search: Vec<String>,
     /// The instance of userspace WireGuard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plane: Option<Process>,
@@ -215,6 +218,7 @@ mod tests {
             addresses: vec!["10.0.0.2/32".parse().unwrap()],
             routes: vec!["::/0".parse().unwrap()],
             dns: vec!["10.0.0.1".parse().unwrap()],
+            search: vec!["corp.example".into()],
             plane: Some((12, 3456)),
             sysctls: vec![("ipv4/ip_forward".into(), "0".into())],
         };

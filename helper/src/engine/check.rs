@@ -2,6 +2,7 @@
 
 use lonewire_core::{
     name::Id,
+    resolv,
     seal::{self, Probe as Part},
     state::State,
 };
@@ -66,24 +67,7 @@ impl<P: Ports> Engine<P> {
             passed: protected,
             found: self.age(&up),
         });
-        let dns: Vec<_> = up
-            .record
-            .borrow()
-            .dns
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let found = if dns.is_empty() {
-            "no server".to_owned()
-        } else {
-            dns.join(", ")
-        };
-        // A configuration without DNS is as it was written: its warning says that no names resolve.
-        probes.push(Probe {
-            probe: "dns",
-            passed: true,
-            found,
-        });
+        probes.push(self.probe_dns(&up).await);
         Ok(probes)
     }
 
@@ -112,6 +96,27 @@ impl<P: Ports> Engine<P> {
             }
         };
         Ok(PARTS.map(probe).into())
+    }
+
+    /// The resolver files, which every program of the namespace reads, beside what the tunnel was brought up with. A configuration without DNS is as it was
+    /// written: its warning says that no names resolve.
+    async fn probe_dns(&self, up: &Up<P>) -> Probe {
+        let files = self.ports.read_dns(&up.namespace.name).await;
+        let record = up.record.borrow();
+        let wrong = match files {
+            Ok((text, hosts)) => resolv::deviation(&text, &hosts, &record.dns, &record.search),
+            Err(error) => Some(error.to_string()),
+        };
+        let servers: Vec<_> = record.dns.iter().map(ToString::to_string).collect();
+        Probe {
+            probe: "dns",
+            passed: wrong.is_none(),
+            found: match wrong {
+                Some(wrong) => wrong,
+                None if servers.is_empty() => "no server".to_owned(),
+                None => servers.join(", "),
+            },
+        }
     }
 
     fn age(&self, up: &Up<P>) -> String {

@@ -1,7 +1,7 @@
 //! The steps of `core::plan`, carried out and taken back. Each step is a point where the helper may be killed: the record written first
 //! tells the next one what to look for.
 
-use std::{net::IpAddr, rc::Rc};
+use std::rc::Rc;
 
 use lonewire_core::{
     launch::Stage,
@@ -100,6 +100,7 @@ impl<P: Ports> Making<P> {
             addresses: wanted.addressing.addresses,
             routes: wanted.addressing.routes,
             dns: wanted.dns,
+            search: kept.config.interface.search.clone(),
             plane: None,
             sysctls: Vec::new(),
         };
@@ -141,9 +142,10 @@ impl<P: Ports> Engine<P> {
                 making.namespace = Some(namespace);
             }
             Step::Dns => {
-                let search = &making.kept.config.interface.search;
-                self.write_dns(&making.record.link, &making.record.dns, search)
-                    .await?;
+                let record = &making.record;
+                let text = resolv::resolv_conf(&record.dns, &record.search);
+                let hosts = resolv::hosts(&self.ports.host_name().await?);
+                self.ports.write_dns(&record.link, &text, &hosts).await?;
             }
             Step::KernelLink => {
                 let namespace = making.namespace()?;
@@ -272,18 +274,6 @@ impl<P: Ports> Engine<P> {
     pub(super) async fn open_tun(&self, link: &LinkName) -> Result<Tun, Broken> {
         self.turn_at_warden().await.map_err(Broken::Limit)?;
         Ok(self.ports.open_tun(link, link).await?)
-    }
-
-    pub(super) async fn write_dns(
-        &self,
-        namespace: &LinkName,
-        dns: &[IpAddr],
-        search: &[String],
-    ) -> PortResult<()> {
-        let hosts = resolv::hosts(&self.ports.host_name().await?);
-        self.ports
-            .write_dns(namespace, &resolv::resolv_conf(dns, search), &hosts)
-            .await
     }
 
     pub(super) async fn write_run(&self, run: &Id, record: &Run) -> PortResult<()> {

@@ -139,6 +139,12 @@ impl Store for Sys {
             .map_err(os("the resolver files"))
     }
 
+    async fn read_dns(&self, namespace: &LinkName) -> PortResult<(String, String)> {
+        let folder = self.dns(namespace);
+        let text = |name| read(&folder.join(name)).map_err(os("the resolver files"));
+        Ok((text("resolv.conf")?, text("hosts")?))
+    }
+
     async fn remove_dns(&self, namespace: &LinkName) -> PortResult<()> {
         gone(fs::remove_dir_all(self.dns(namespace))).map_err(os("the resolver files"))
     }

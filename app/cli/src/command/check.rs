@@ -18,7 +18,7 @@ Examples:
   lonewire check home --json";
 
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES, after_help = "Exit status 6: a probe failed; 3: all is sealed, but there is no handshake.")]
+#[command(before_help = EXAMPLES, after_help = "Looked at: the links, addresses, routes and kernel settings of the namespace, the process of the tunnel, the age of its handshake, and the files that name the DNS servers to programs. No server is asked.\n\nExit status 6: a probe failed; 3: all is sealed, but there is no handshake.")]
 pub struct Args {
     /// Name or id; the default tunnel without one
     #[arg(add = complete::tunnels())]

@@ -25,7 +25,11 @@ async fn connecting_makes_all_of_it_and_disconnecting_takes_all_away() {
         assert!(show.handshake > 0 && show.rx > 0);
         let link = spaces(&world).into_iter().next().unwrap();
         assert_eq!(show.link.as_deref(), Some(link.as_str()));
-        assert!(world.0.dns.borrow()[&link].contains("nameserver 10.0.0.1"));
+        assert!(
+            world.0.dns.borrow()[&link]
+                .0
+                .contains("nameserver 10.0.0.1")
+        );
         // Up already: at once, and nothing is made twice.
         bed.connect(&id, 10).await.unwrap();
         assert_eq!(spaces(&world).len(), 1);

@@ -44,7 +44,7 @@ pub struct Inner {
     begin: Instant,
     random: Cell<u64>,
     pub namespaces: RefCell<BTreeMap<LinkName, Space>>,
-    pub dns: RefCell<BTreeMap<LinkName, String>>,
+    pub dns: RefCell<BTreeMap<LinkName, (String, String)>>,
     pub saved: RefCell<BTreeMap<Id, Saved>>,
     pub records: RefCell<BTreeMap<(bool, Id), String>>,
     pub logs: RefCell<Vec<(Id, LogEntry)>>,

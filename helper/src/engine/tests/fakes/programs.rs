@@ -191,15 +191,20 @@ impl Store for World {
         self.point("remove_record", remove).await
     }
 
-    async fn write_dns(&self, namespace: &LinkName, resolv: &str, _hosts: &str) -> PortResult<()> {
+    async fn write_dns(&self, namespace: &LinkName, resolv: &str, hosts: &str) -> PortResult<()> {
         let write = || {
             self.0
                 .dns
                 .borrow_mut()
-                .insert(namespace.clone(), resolv.into());
+                .insert(namespace.clone(), (resolv.into(), hosts.into()));
             Ok(())
         };
         self.point("write_dns", write).await
+    }
+
+    async fn read_dns(&self, namespace: &LinkName) -> PortResult<(String, String)> {
+        let files = self.0.dns.borrow().get(namespace).cloned();
+        files.ok_or(gone("resolver files"))
     }
 
     async fn remove_dns(&self, namespace: &LinkName) -> PortResult<()> {
