@@ -4,10 +4,12 @@ use std::{
     fs::{self, File},
     io::{IoSlice, IoSliceMut, Read as _, Seek as _},
     mem::MaybeUninit,
+    ops::{Deref, DerefMut},
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
+    path::PathBuf,
     process::Command,
     time::Duration,
 };
@@ -15,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use lonewire_api::names;
 use lonewire_core::{
-    launch::{self, Event, Exit, Launch, REQUEST, Request, Stage, User},
+    launch::{self, Event, Exit, Launch, REQUEST, Request, User},
     name::LinkName,
 };
 use rustix::{
@@ -164,36 +166,36 @@ pub enum Outcome {
     /// It ran: how it ended, and what it wrote to its standard output and error.
     Ran(Exit, String),
     /// It did not: where, and errno(3).
-    Refused(Stage, i32),
+    Refused(launch::Stage, i32),
     /// The warden ended without an answer: before it had looked at the request.
     HungUp,
 }
 
-/// A world with a namespace that holds a TUN, a user with a process of hers, and a warden.
+/// A namespace that holds a TUN, a user with a process of hers, and a warden to ask: what a launch needs.
 #[derive(Debug)]
-pub struct Alone {
-    pub world: World,
+pub struct Stage {
     pub warden: Connector,
     pub namespace: LinkName,
     pub inode: u64,
     pub user: User,
-    /// As the world numbers it.
+    /// As the warden numbers it.
     pub caller: i32,
     /// Where a restarted helper would connect.
     pub keeper: UnixListener,
-    _sleeper: Running,
+    runtime: PathBuf,
 }
 
-impl Alone {
+impl Stage {
+    /// Also gives the TUN and its control socket. It is persistent: nobody has to hold it. `runtime` is the helper's `/run/lonewire`, as this process reaches it.
+    ///
     /// # Errors
-    /// Not root, programs not built, or the warden does not do as it is asked.
-    pub fn new() -> Result<Self> {
-        let spec = Spec {
-            servers: 0,
-            ..Spec::networks()
-        };
-        let mut world = World::with_programs(spec, &programs::built()?)?;
-        let warden = wrapped(&mut world, "warden", &[])?;
+    /// The warden does not do as it is asked.
+    pub fn set(
+        warden: Connector,
+        runtime: PathBuf,
+        user: User,
+        caller: i32,
+    ) -> Result<(Self, Vec<OwnedFd>)> {
         let namespace = LinkName::from_random([1, 2, 3, 4, 5, 6]);
         let create = Request::Create {
             namespace: namespace.clone(),
@@ -205,33 +207,20 @@ impl Alone {
             namespace: namespace.clone(),
             link: namespace.clone(),
         };
-        // It is persistent: nobody has to hold it.
-        let (Event::Tun, _) = event(&ask(&warden, &open, &[])?)? else {
+        let (Event::Tun, tun) = event(&ask(&warden, &open, &[])?)? else {
             bail!("no TUN")
         };
-        let (sleeper, caller) = caller(&world, "sleep", &["sleep", "600"])?;
-        let keeper = UnixListener::bind(world.path("/run/lonewire/keeper.sock"))?;
-        let groups = ALICE.groups.iter().map(|(_, group)| *group);
-        let user = User {
-            uid: ALICE.uid,
-            gid: ALICE.gid,
-            groups: groups.chain([ALICE.gid]).collect(),
-            name: ALICE.name.into(),
-            home: ALICE.home.into(),
-            shell: ALICE.shell.into(),
-        };
-        let alone = Self {
-            world,
+        let stage = Self {
             warden,
             namespace,
             inode,
             user,
             caller,
-            keeper,
-            _sleeper: sleeper,
+            keeper: UnixListener::bind(runtime.join("keeper.sock"))?,
+            runtime,
         };
-        alone.write_dns()?;
-        Ok(alone)
+        stage.write_dns()?;
+        Ok((stage, tun))
     }
 
     /// The resolver files, as the helper writes them.
@@ -246,9 +235,8 @@ impl Alone {
     }
 
     /// Their folder, as this process reaches it.
-    pub fn dns(&self) -> std::path::PathBuf {
-        self.world
-            .path(&format!("{}/{}", launch::DNS_DIR, self.namespace))
+    pub fn dns(&self) -> PathBuf {
+        self.runtime.join("dns").join(self.namespace.as_str())
     }
 
     /// A request to start a program, as the helper makes it.
@@ -291,6 +279,57 @@ impl Alone {
         all.extend([files.record, self.keeper.as_fd()]);
         all.extend(files.hold.iter().chain(&files.tie));
         ask(warden, &Request::Launch(Box::new(request)), &all)
+    }
+}
+
+/// A world with no more of the product than a warden, and the stage for it.
+#[derive(Debug)]
+pub struct Alone {
+    pub world: World,
+    stage: Stage,
+    _sleeper: Running,
+}
+
+impl Deref for Alone {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+impl DerefMut for Alone {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+}
+
+impl Alone {
+    /// # Errors
+    /// Not root, programs not built, or the warden does not do as it is asked.
+    pub fn new() -> Result<Self> {
+        let spec = Spec {
+            servers: 0,
+            ..Spec::networks()
+        };
+        let mut world = World::with_programs(spec, &programs::built()?)?;
+        let warden = wrapped(&mut world, "warden", &[])?;
+        let (sleeper, caller) = caller(&world, "sleep", &["sleep", "600"])?;
+        let groups = ALICE.groups.iter().map(|(_, group)| *group);
+        let user = User {
+            uid: ALICE.uid,
+            gid: ALICE.gid,
+            groups: groups.chain([ALICE.gid]).collect(),
+            name: ALICE.name.into(),
+            home: ALICE.home.into(),
+            shell: ALICE.shell.into(),
+        };
+        let (stage, _) = Stage::set(warden, world.path("/run/lonewire"), user, caller)?;
+        Ok(Self {
+            world,
+            stage,
+            _sleeper: sleeper,
+        })
     }
 
     /// Launches, and waits for the end.

@@ -14,6 +14,10 @@ use lonewire_core::{
 
 use crate::{TRACE, refused, starts, trace};
 
+fn other() -> LinkName {
+    LinkName::from_random([9; 6])
+}
+
 #[test]
 fn t50_a_namespace_that_is_not_as_prepared_starts_nothing() -> Result<()> {
     let alone = Alone::new()?;
@@ -47,78 +51,44 @@ fn t50_a_namespace_that_is_not_as_prepared_starts_nothing() -> Result<()> {
         .ok()?;
     starts(&alone)?;
 
-    // The request's own words.
-    let other = LinkName::from_random([9; 6]);
-    let request = Launch {
-        link: other.clone(),
-        ..trace(&alone)
-    };
-    assert_eq!(
-        refused(&alone, request)?,
-        Some(Stage::Verify),
-        "another link's name"
-    );
-    let request = Launch {
-        namespace: other,
-        ..trace(&alone)
-    };
-    assert_eq!(
-        refused(&alone, request)?,
-        Some(Stage::Namespace),
-        "no such namespace"
-    );
-    let request = Launch {
-        namespace_inode: alone.inode + 1,
-        ..trace(&alone)
-    };
-    assert_eq!(
-        refused(&alone, request)?,
-        Some(Stage::Verify),
-        "another namespace"
-    );
-    let request = Launch {
-        program: b"/nonexistent".to_vec(),
-        ..trace(&alone)
-    };
-    assert_eq!(refused(&alone, request)?, Some(Stage::Exec), "no program");
-    let request = Launch {
-        program: b"bin/true".to_vec(),
-        ..trace(&alone)
-    };
-    assert_eq!(
-        refused(&alone, request)?,
-        Some(Stage::Exec),
-        "a path that is not absolute"
-    );
-    let request = Launch {
-        argv: Vec::new(),
-        ..trace(&alone)
-    };
-    assert_eq!(
-        refused(&alone, request)?,
-        Some(Stage::Exec),
-        "no arguments at all"
-    );
-    // Whose program it would be: never root's, and limits of nobody else's process.
-    let mut request = trace(&alone);
-    request.user.uid = 0;
-    assert_eq!(refused(&alone, request)?, Some(Stage::Limits), "root");
-    let mut request = trace(&alone);
-    (request.user.uid, request.caller_pid) = (0, 1);
-    assert_eq!(
-        refused(&alone, request)?,
-        Some(Stage::Privileges),
-        "root for root"
-    );
-    let request = Launch {
-        caller_pid: 1,
-        ..trace(&alone)
-    };
-    assert_eq!(
-        refused(&alone, request)?,
-        Some(Stage::Limits),
-        "root's limits"
-    );
+    // The request's own words. Whose program it would be is among them: never root's, and with limits of nobody else's process.
+    type Spoil = fn(&mut Launch);
+    let spoilt: [(&str, Spoil, Stage); 9] = [
+        ("another link's name", |r| r.link = other(), Stage::Verify),
+        (
+            "no such namespace",
+            |r| r.namespace = other(),
+            Stage::Namespace,
+        ),
+        (
+            "another namespace",
+            |r| r.namespace_inode += 1,
+            Stage::Verify,
+        ),
+        (
+            "no program",
+            |r| r.program = b"/nonexistent".into(),
+            Stage::Exec,
+        ),
+        (
+            "a path that is not absolute",
+            |r| r.program = b"bin/true".into(),
+            Stage::Exec,
+        ),
+        ("no arguments at all", |r| r.argv.clear(), Stage::Exec),
+        ("root", |r| r.user.uid = 0, Stage::Limits),
+        (
+            "root for root",
+            |r| (r.user.uid, r.caller_pid) = (0, 1),
+            Stage::Privileges,
+        ),
+        ("root's limits", |r| r.caller_pid = 1, Stage::Limits),
+    ];
+    for (what, spoil, stage) in spoilt {
+        let mut request = trace(&alone);
+        spoil(&mut request);
+        assert_eq!(refused(&alone, request)?, Some(stage), "{what}");
+    }
     starts(&alone)?;
 
     // A pin that leads back to the host, or nowhere.
@@ -202,10 +172,8 @@ fn t50_each_step_that_fails_keeps_the_program_from_starting() -> Result<()> {
             &inject,
         ];
         let name = format!("{call}-{}", answer.len());
-        let own = std::mem::replace(
-            &mut alone.warden,
-            wrapped(&mut alone.world, &name, &strace)?,
-        );
+        let strange = wrapped(&mut alone.world, &name, &strace)?;
+        let own = std::mem::replace(&mut alone.warden, strange);
         let found = refused(&alone, trace(&alone));
         alone.warden = own;
         let _ = fs::remove_file(alone.world.path(TRACE));

@@ -7,7 +7,7 @@ use std::{
     mem::MaybeUninit,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
-        unix::net::{UnixListener, UnixStream},
+        unix::net::UnixStream,
     },
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
@@ -21,52 +21,25 @@ use lab::{
         poll,
         vpn::{NAME, Vpn},
     },
-    warden::{PATIENCE, ask, event, pair, wait},
+    warden::{Files, PATIENCE, Stage, ask, event, pair, wait},
 };
 use lonewire_api::names;
 use lonewire_core::{
     dataplane,
-    launch::{Event, Exit, Launch, Request, User},
-    name::LinkName,
+    launch::{Event, Exit, Request, User},
 };
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-/// A system with one namespace that holds a TUN, and a user.
-struct Stage<'a> {
+/// A system with the stage for a launch by one of its users.
+struct Scene<'a> {
     system: &'a System,
-    warden: Connector,
-    namespace: LinkName,
-    inode: u64,
-    user: User,
-    caller: i32,
-    keeper: OwnedFd,
+    stage: Stage,
     /// The TUN and its control socket.
     tun: Vec<OwnedFd>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Scene<'a> {
     fn set(system: &'a System, session: &Session<'_>) -> Result<Self> {
-        let warden = Connector::start(system, names::WARDEN_SOCKET)?;
-        let namespace = LinkName::from_random([1, 2, 3, 4, 5, 6]);
-        let create = Request::Create {
-            namespace: namespace.clone(),
-        };
-        let (Event::Namespace { inode }, _) = event(&ask(&warden, &create, &[])?)? else {
-            bail!("no namespace")
-        };
-        let open = Request::OpenTun {
-            namespace: namespace.clone(),
-            link: namespace.clone(),
-        };
-        let (Event::Tun, tun) = event(&ask(&warden, &open, &[])?)? else {
-            bail!("no TUN")
-        };
-        let run = system.root().join("run/lonewire");
-        let dns = run.join(format!("dns/{namespace}"));
-        fs::create_dir_all(&dns)?;
-        fs::write(dns.join("resolv.conf"), "nameserver 10.77.0.1\n")?;
-        fs::write(dns.join("hosts"), "127.0.0.1 localhost\n")?;
-        let keeper = UnixListener::bind(run.join("keeper.sock"))?.into();
         let user = User {
             uid: session.uid.parse()?,
             gid: session.check(&["id", "-g"])?.parse()?,
@@ -78,16 +51,10 @@ impl<'a> Stage<'a> {
         let caller = system
             .check(&["pgrep", "-o", "-u", &session.user])?
             .parse()?;
-        Ok(Self {
-            system,
-            warden,
-            namespace,
-            inode,
-            user,
-            caller,
-            keeper,
-            tun,
-        })
+        let warden = Connector::start(system, names::WARDEN_SOCKET)?;
+        let runtime = system.root().join("run/lonewire");
+        let (stage, tun) = Stage::set(warden, runtime, user, caller)?;
+        Ok(Self { system, stage, tun })
     }
 
     /// Launches a program, and gives the connection to its keeper once it runs.
@@ -113,27 +80,15 @@ impl<'a> Stage<'a> {
         stdout: BorrowedFd<'_>,
         hold: Option<BorrowedFd<'_>>,
     ) -> Result<UnixStream> {
-        let line: Vec<Vec<u8>> = argv.iter().map(|word| word.as_bytes().to_vec()).collect();
-        let request = Request::Launch(Box::new(Launch {
-            namespace: self.namespace.clone(),
-            link: self.namespace.clone(),
-            namespace_inode: self.inode,
-            caller_pid: self.caller,
-            user: self.user.clone(),
-            program: line.first().context("a program")?.clone(),
-            argv: line.clone(),
-            environment: vec![b"PATH=/usr/bin:/bin".to_vec()],
-            cwd: b"/".to_vec(),
-            umask: 0o022,
-            pty: false,
-            allow_new_privileges: false,
-            hold: hold.is_some(),
-            tie: false,
-        }));
         let record = tempfile::tempfile()?;
-        let mut files = vec![stdin, stdout, stdout, record.as_fd(), self.keeper.as_fd()];
-        files.extend(hold);
-        ask(&self.warden, &request, &files)
+        let files = Files {
+            streams: [stdin, stdout, stdout],
+            hold,
+            tie: None,
+            record: record.as_fd(),
+        };
+        let request = self.stage.request(argv);
+        self.stage.send(&self.stage.warden, request, &files)
     }
 
     fn finish(&self) -> Result<()> {
@@ -149,10 +104,13 @@ impl<'a> Stage<'a> {
         })
         .context("units stay")?;
         let remove = Request::Remove {
-            namespace: self.namespace.clone(),
+            namespace: self.stage.namespace.clone(),
         };
         ensure!(
-            matches!(event(&ask(&self.warden, &remove, &[])?)?, (Event::Done, _)),
+            matches!(
+                event(&ask(&self.stage.warden, &remove, &[])?)?,
+                (Event::Done, _)
+            ),
             "not removed"
         );
         Ok(())
@@ -178,11 +136,11 @@ fn two_hundred_apps_live_at_once_each_with_a_unit_of_its_own() -> Result<()> {
     let system = System::boot()?;
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;
-    let stage = Stage::set(&system, &anna).with_context(|| system.last_words())?;
+    let scene = Scene::set(&system, &anna).with_context(|| system.last_words())?;
     let (reader, writer) = pipe()?;
     let apps: Vec<UnixStream> = std::thread::scope(|scope| {
         // Each reads from a pipe that stays empty until its end.
-        let launch = || stage.launch(&["/bin/cat"], reader.as_fd());
+        let launch = || scene.launch(&["/bin/cat"], reader.as_fd());
         let threads: Vec<_> = (0..APPS).map(|_| scope.spawn(launch)).collect();
         threads
             .into_iter()
@@ -198,7 +156,7 @@ fn two_hundred_apps_live_at_once_each_with_a_unit_of_its_own() -> Result<()> {
     for app in &apps {
         assert_eq!(wait(app).context("the end")?, Exit::Code(0));
     }
-    stage.finish()
+    scene.finish()
 }
 
 #[test]
@@ -207,14 +165,14 @@ fn a_thousand_launches_in_a_row_are_all_done() -> Result<()> {
     let system = System::boot()?;
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;
-    let stage = Stage::set(&system, &anna).with_context(|| system.last_words())?;
+    let scene = Scene::set(&system, &anna).with_context(|| system.last_words())?;
     let null = fs::File::open("/dev/null")?;
     let next = AtomicUsize::new(0);
     let began = Instant::now();
     std::thread::scope(|scope| {
         let work = || -> Result<()> {
             while next.fetch_add(1, Ordering::Relaxed) < LAUNCHES {
-                let app = stage.launch(&["/bin/true"], null.as_fd())?;
+                let app = scene.launch(&["/bin/true"], null.as_fd())?;
                 ensure!(wait(&app)? == Exit::Code(0), "true was not true");
             }
             Ok(())
@@ -227,7 +185,7 @@ fn a_thousand_launches_in_a_row_are_all_done() -> Result<()> {
     let took = began.elapsed();
     println!("{LAUNCHES} launches in {:.1} s", took.as_secs_f32());
     assert!(took < Duration::from_secs(20), "{took:?}");
-    stage.finish()
+    scene.finish()
 }
 
 #[test]
@@ -235,15 +193,15 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
     let system = System::boot()?;
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;
-    let stage = Stage::set(&system, &anna).with_context(|| system.last_words())?;
+    let scene = Scene::set(&system, &anna).with_context(|| system.last_words())?;
     let null = fs::File::open("/dev/null")?;
     let look = "grep ^0:: /proc/self/cgroup; pkcheck --action-id org.lonewire.helper1.connect-own --process $$; echo $?";
     let argv = ["/bin/sh", "-c", look];
 
     // Left where it is, a program is in the warden's unit, and polkit takes its user for one without a session.
     let mut out = tempfile::tempfile()?;
-    let app = stage.request(&argv, null.as_fd(), out.as_fd(), None)?;
-    stage.started(&app)?;
+    let app = scene.request(&argv, null.as_fd(), out.as_fd(), None)?;
+    scene.started(&app)?;
     assert_eq!(wait(&app)?, Exit::Code(0));
     let mut text = String::new();
     out.rewind()?;
@@ -256,7 +214,7 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
     // Held, its user has his service manager take it.
     let mut out = tempfile::tempfile()?;
     let (ours, theirs) = pair()?;
-    let app = stage.request(&argv, null.as_fd(), out.as_fd(), Some(theirs.as_fd()))?;
+    let app = scene.request(&argv, null.as_fd(), out.as_fd(), Some(theirs.as_fd()))?;
     drop(theirs);
     let mut held = [0; 64];
     let (length, _) = rustix::net::recv(&ours, &mut held, RecvFlags::empty())?;
@@ -295,7 +253,7 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
     };
     poll(Duration::from_secs(3), there).context("it is not in its scope")?;
     drop(ours);
-    stage.started(&app)?;
+    scene.started(&app)?;
     assert_eq!(wait(&app)?, Exit::Code(0));
     let mut text = String::new();
     out.rewind()?;
@@ -304,7 +262,7 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
         text.contains("/app.slice/app-probe-1.scope") && text.ends_with("\n0\n"),
         "{text}"
     );
-    stage.finish()
+    scene.finish()
 }
 
 #[test]
@@ -313,17 +271,17 @@ fn the_shipped_data_plane_carries_a_programs_packets() -> Result<()> {
     let vpn = Vpn::start(&system, 1)?;
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;
-    let stage = Stage::set(&system, &anna).with_context(|| system.last_words())?;
+    let scene = Scene::set(&system, &anna).with_context(|| system.last_words())?;
 
     // The helper's part of the work, by hand.
-    let link = stage.namespace.as_str();
+    let link = scene.stage.namespace.as_str();
     let plane = Connector::start(&system, names::WIREGUARD_SOCKET)?.connect()?;
     plane.set_read_timeout(Some(PATIENCE))?;
     let order = dataplane::frame(&dataplane::Order::Serve {
-        link: stage.namespace.clone(),
+        link: scene.stage.namespace.clone(),
         mtu: 1420,
     })?;
-    let rights: Vec<_> = stage.tun.iter().map(|file| file.as_fd()).collect();
+    let rights: Vec<_> = scene.tun.iter().map(|file| file.as_fd()).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ensure!(
@@ -362,13 +320,13 @@ fn the_shipped_data_plane_carries_a_programs_packets() -> Result<()> {
     let fetch = || -> Result<String> {
         let mut out = tempfile::tempfile()?;
         let url = format!("http://{NAME}/");
-        let app = stage.request(
+        let app = scene.request(
             &["/usr/bin/curl", "-sS", "--max-time", "4", &url],
             null.as_fd(),
             out.as_fd(),
             None,
         )?;
-        stage.started(&app)?;
+        scene.started(&app)?;
         let exit = wait(&app)?;
         let mut text = String::new();
         out.rewind()?;
@@ -395,5 +353,5 @@ fn the_shipped_data_plane_carries_a_programs_packets() -> Result<()> {
     assert!(fetch().is_err());
     let route = system.check(&["ip", "-n", link, "route"])?;
     assert!(route.contains("default dev"), "{route}");
-    stage.finish()
+    scene.finish()
 }
