@@ -15,7 +15,7 @@ struct Rule {
     only: Option<&'static [&'static str]>,
 }
 
-/// One a member. The window is to be added with its package.
+/// One a member.
 const RULES: &[Rule] = &[
     Rule {
         package: "lonewire-core",
@@ -168,6 +168,23 @@ const RULES: &[Rule] = &[
         only: None,
     },
     Rule {
+        package: "lonewire-gtk",
+        never: &[
+            "tokio*",
+            "nix",
+            "rtnetlink",
+            "netlink-*",
+            "wireguard-control",
+            "gotatun",
+            "zbus_polkit",
+            "clap",
+            "lonewire",
+            "lonewire-helper",
+            "lonewire-warden",
+        ],
+        only: None,
+    },
+    Rule {
         package: "lonewire-tests",
         never: &["lonewire-gtk"],
         only: None,
@@ -263,6 +280,7 @@ fn zbus_runs_on_tokio_in_the_helper_alone_and_never_with_an_object_manager() {
         ("lonewire-helper", "tokio", "default-rt"),
         ("lonewire", "default-rt", "tokio"),
         ("lonewire-client", "default-rt", "tokio"),
+        ("lonewire-gtk", "default-rt", "tokio"),
     ] {
         let zbus = &tree(package, None).unwrap()["zbus"];
         assert!(

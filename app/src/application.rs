@@ -1,0 +1,109 @@
+//! The application: one instance a session, its windows, its own actions and all keys.
+
+use adw::subclass::prelude::*;
+use gettextrs::gettext;
+use gtk::{gio, glib, prelude::*};
+
+use crate::{APP_ID, helper::Helper, model::Model, widget::Window};
+
+/// Keys of actions, those of a window's features too: one table, so that no key is taken twice.
+const ACCELERATORS: &[(&str, &[&str])] = &[
+    ("app.quit", &["<Control>q"]),
+    ("window.close", &["<Control>w"]),
+    ("win.back", &["<Alt>Left"]),
+    ("win.toggle-tunnel", &["<Control>t"]),
+    ("win.rename", &["F2"]),
+    ("win.remove", &["Delete"]),
+    ("win.primary-menu", &["F10"]),
+    ("win.import", &["<Control>o", "<Control>n"]),
+    ("win.paste", &["<Control>v"]),
+    ("win.run-app", &["<Control>r"]),
+    ("win.search", &["<Control>f"]),
+    ("win.preferences", &["<Control>comma"]),
+    ("win.show-help-overlay", &["<Control>question"]),
+];
+
+mod imp {
+    use std::cell::OnceCell;
+
+    use super::*;
+
+    #[derive(Default)]
+    pub struct Application {
+        pub helper: OnceCell<Helper>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Application {
+        const NAME: &'static str = "LonewireApplication";
+        type Type = super::Application;
+        type ParentType = adw::Application;
+    }
+
+    impl ObjectImpl for Application {}
+
+    impl ApplicationImpl for Application {
+        fn startup(&self) {
+            self.parent_startup();
+            let application = self.obj();
+            glib::set_application_name(&gettext("Lonewire"));
+            gtk::Window::set_default_icon_name(APP_ID);
+            for (action, keys) in ACCELERATORS {
+                application.set_accels_for_action(action, keys);
+            }
+            application.add_action_entries([gio::ActionEntry::builder("quit")
+                .activate(|application: &super::Application, _, _| {
+                    for window in application.windows() {
+                        window.close();
+                    }
+                })
+                .build()]);
+        }
+
+        fn activate(&self) {
+            self.parent_activate();
+            self.obj().window().present();
+        }
+
+        fn open(&self, files: &[gio::File], _hint: &str) {
+            let window = self.obj().window();
+            window.present();
+            window.open_files(files);
+        }
+    }
+
+    impl GtkApplicationImpl for Application {}
+    impl AdwApplicationImpl for Application {}
+}
+
+glib::wrapper! {
+    pub struct Application(ObjectSubclass<imp::Application>)
+        @extends adw::Application, gtk::Application, gio::Application,
+        @implements gio::ActionGroup, gio::ActionMap;
+}
+
+impl Default for Application {
+    fn default() -> Self {
+        glib::Object::builder()
+            .property("application-id", APP_ID)
+            .property("flags", gio::ApplicationFlags::HANDLES_OPEN)
+            .build()
+    }
+}
+
+impl Application {
+    /// The window, which is made where there is none.
+    fn window(&self) -> Window {
+        let open = self
+            .windows()
+            .into_iter()
+            .find_map(|window| window.downcast::<Window>().ok());
+        open.unwrap_or_else(|| {
+            let helper = self
+                .imp()
+                .helper
+                .get_or_init(|| Helper::new(&Model::default()));
+            Window::new(self, helper)
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! The program; see the library.
+
+fn main() -> gtk::glib::ExitCode {
+    lonewire_gtk::run()
+}

@@ -1,0 +1,12 @@
+//! What the window shows, as objects whose properties widgets bind to. Only `helper` fills them; nobody else sets a property of theirs
+//! but [`Model::shown`].
+
+mod app;
+mod list;
+mod traffic;
+mod tunnel;
+
+pub use app::App;
+pub use list::Model;
+pub use traffic::{SAMPLES, Traffic};
+pub use tunnel::{Pending, Tunnel};

@@ -1,0 +1,61 @@
+//! Questions and longer messages over the window. Wraps AdwMessageDialog, which AdwAlertDialog replaces in newer libadwaita.
+
+use std::cell::RefCell;
+
+use adw::prelude::*;
+use gettextrs::gettext;
+
+/// How the button that goes on looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Suggested,
+    Destructive,
+}
+
+const YES: &str = "yes";
+const NO: &str = "cancel";
+
+/// A dialog with Cancel, which Escape means too, and a button that goes on, which calls `then`. For fields of its own: `set_extra_child`.
+pub fn question(
+    parent: &impl IsA<gtk::Window>,
+    heading: &str,
+    body: &str,
+    (yes, kind): (&str, Kind),
+    then: impl FnOnce() + 'static,
+) -> adw::MessageDialog {
+    let dialog = adw::MessageDialog::new(Some(parent), Some(heading), Some(body));
+    dialog.add_responses(&[(NO, &gettext("_Cancel")), (YES, yes)]);
+    dialog.set_close_response(NO);
+    dialog.set_response_appearance(
+        YES,
+        match kind {
+            Kind::Suggested => adw::ResponseAppearance::Suggested,
+            Kind::Destructive => adw::ResponseAppearance::Destructive,
+        },
+    );
+    // What can not be undone is not a stray Return away.
+    dialog.set_default_response(Some(if kind == Kind::Suggested { YES } else { NO }));
+    let then = RefCell::new(Some(then));
+    dialog.connect_response(None, move |_, response| {
+        if response == YES
+            && let Some(then) = then.take()
+        {
+            then();
+        }
+    });
+    dialog
+}
+
+/// Lets the button that goes on be used or not.
+pub fn set_ready(dialog: &adw::MessageDialog, ready: bool) {
+    dialog.set_response_enabled(YES, ready);
+}
+
+/// Something to read, with one button.
+pub fn tell(parent: &impl IsA<gtk::Window>, heading: &str, body: &str) {
+    let dialog = adw::MessageDialog::new(Some(parent), Some(heading), Some(body));
+    dialog.add_response("close", &gettext("_Close"));
+    dialog.set_close_response("close");
+    dialog.set_default_response(Some("close"));
+    dialog.present();
+}

@@ -1,0 +1,58 @@
+//! Actions about all tunnels.
+
+use gettextrs::{gettext, ngettext};
+use gtk::{gio, prelude::*};
+
+use super::Window;
+use crate::{
+    model::Tunnel,
+    present::fill,
+    widget::message::{self, Kind},
+};
+
+impl Window {
+    pub(super) fn add_all_actions(&self) {
+        self.add_action_entries([gio::ActionEntry::builder("turn-all-off")
+            .activate(|window: &Self, _, _| window.turn_all_off())
+            .build()]);
+    }
+
+    fn turn_all_off(&self) {
+        let (Some(helper), Some(model)) = (self.helper().cloned(), self.model()) else {
+            return;
+        };
+        let tunnels = model.tunnels().iter::<Tunnel>().filter_map(Result::ok);
+        let count: u32 = tunnels.map(|tunnel| tunnel.apps()).sum();
+        let window = self.clone();
+        let go = move || {
+            let told = window.clone();
+            window.attempt(async move {
+                helper.turn_all_off().await?;
+                told.toast(&gettext("All tunnels are off"));
+                Ok(())
+            });
+        };
+        if count == 0 {
+            return go();
+        }
+        let heading = fill(
+            &ngettext(
+                "{count} App Will Lose Network",
+                "{count} Apps Will Lose Network",
+                count,
+            ),
+            &[("count", &count.to_string())],
+        );
+        let body = gettext(
+            "Apps in tunnels stay open and are offline until their tunnel is on again. They never use another network.",
+        );
+        message::question(
+            self,
+            &heading,
+            &body,
+            (&gettext("_Turn All Off"), Kind::Destructive),
+            go,
+        )
+        .present();
+    }
+}
