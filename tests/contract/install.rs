@@ -18,6 +18,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         &[
             "/usr/share/dbus-1/system.d/",
             "/usr/share/dbus-1/system-services/",
+            "/usr/share/dbus-1/services/",
             "/usr/share/dbus-1/interfaces/",
         ],
     ),

@@ -2,6 +2,7 @@
 //! privilege and no world, only the repository and cargo.
 
 mod dbus;
+mod desktop;
 mod install;
 mod layers;
 mod lints;

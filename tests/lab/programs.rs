@@ -124,6 +124,7 @@ pub(crate) fn built() -> Result<PathBuf> {
     };
     for name in [
         "lonewire",
+        "lonewire-gtk",
         "lonewire-helper",
         "lonewire-warden",
         "lonewire-wireguard",

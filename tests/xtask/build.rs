@@ -11,12 +11,13 @@ use crate::cargo::{self, cargo};
 /// Whether a program is linked without any library.
 const PROGRAMS: &[(&str, bool)] = &[
     ("lonewire", false),
+    ("lonewire-gtk", false),
     ("lonewire-helper", false),
     ("lonewire-warden", true),
     ("lonewire-wireguard", false),
 ];
 
-/// Builds the four programs.
+/// Builds the programs.
 ///
 /// # Errors
 /// One does not build.

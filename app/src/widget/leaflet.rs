@@ -36,6 +36,8 @@ mod imp {
         fn set_sidebar(&self, sidebar: Option<gtk::Widget>) {
             if let Some(sidebar) = &sidebar {
                 self.leaflet().prepend(sidebar);
+                // The line between was there first, and would be what is seen.
+                self.leaflet().set_visible_child(sidebar);
             }
             self.sidebar.replace(sidebar);
         }
