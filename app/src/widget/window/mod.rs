@@ -183,13 +183,12 @@ impl Window {
         let service = model.service();
         let has_tunnels = model.tunnels().n_items() > 0;
         imp.status_add.set_visible(service == ServiceState::Ready);
+        // Nothing is known yet: a window without content, which can be closed.
+        imp.status.set_visible(service != ServiceState::Loading);
         let name = match service {
-            // What was shown stays: nothing is known yet.
-            ServiceState::Loading => return imp.stack.set_visible(false),
             ServiceState::Ready if has_tunnels => "tunnels",
             _ => "status",
         };
-        imp.stack.set_visible(true);
         if name == "status" {
             imp.status.tell(service);
         }
