@@ -247,6 +247,9 @@ impl Scene {
             Target::Polkit => Program::Polkit,
         };
         let link = self.steady_link()?;
+        if program == Program::Polkit {
+            self.polkit_can_start(false)?;
+        }
         self.world.kill(program)?;
         match self.target {
             Target::DataPlane => {
@@ -256,9 +259,29 @@ impl Scene {
                 })?;
                 ensure!(link == self.steady_link()?, "the link was made anew");
             }
+            Target::Polkit => {
+                self.flows("while it is dead", &["udp", "tcp", "stream"])?;
+                // It is up already: whom it is allowed is answered at once.
+                let out = self.world.cli(&ALICE, &["up", "steady", "--no-input"])?;
+                ensure!(out.code == 4, "allowed by nobody: {out:?}");
+                self.polkit_can_start(true)?;
+            }
             // What runs needs none of these.
             _ => self.flows("while it is dead", &["udp", "tcp", "stream"])?,
         }
+        Ok(())
+    }
+
+    /// Whether the bus can start it again for who asks it.
+    fn polkit_can_start(&self, can: bool) -> Result<()> {
+        let places = "/usr/lib/polkit-1/polkitd /usr/libexec/polkitd /usr/libexec/polkit-1/polkitd";
+        let change = if can {
+            "! mountpoint -q $place || umount $place"
+        } else {
+            "[ ! -f $place ] || mount --bind /dev/null $place"
+        };
+        let script = format!("for place in {places}; do {change}; done");
+        self.world.run_in("host", &["sh", "-ec", &script])?.ok()?;
         Ok(())
     }
 
