@@ -350,6 +350,9 @@ fn every_shell_gets_completions() {
             assert_eq!(output.status.code(), Some(0), "{words:?}");
             let script = String::from_utf8(output.stdout).unwrap();
             assert!(script.contains("lonewire"), "{words:?}");
+            // A script that never calls lonewire knows its verbs itself.
+            let is_static = words.contains(&"--static");
+            assert!(!is_static || script.contains("duplicate"), "{words:?}");
         }
     }
 }
