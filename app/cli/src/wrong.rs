@@ -2,6 +2,7 @@
 
 use lonewire_client::{
     config::{self, FileKind, Problem},
+    desktop,
     launch::program,
     settings,
 };
@@ -81,6 +82,20 @@ impl From<program::Error> for Failure {
                 missing().hint(format!("It was looked for at {place}."))
             }
             Error::NotInPath(_) => missing().hint("Is it installed, and in a folder of PATH?"),
+        }
+    }
+}
+
+impl From<desktop::find::Error> for Failure {
+    fn from(error: desktop::find::Error) -> Self {
+        use desktop::find::Error;
+        let message = error.to_string();
+        match error {
+            Error::NoSuchApp(_) => Self::new(Exit::NoSuchProgram, "no_such_app", message).hint(
+                "An app's id is the name of its file in /usr/share/applications or the like.",
+            ),
+            Error::NotInstalled { .. } => Self::new(Exit::NoSuchProgram, "not_installed", message),
+            Error::Unreadable { .. } => Self::new(Exit::Own, "unreadable", message),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! documentation, or hold a key in memory that is not wiped.
 
 pub mod config;
+pub mod desktop;
 pub mod launch;
 pub mod settings;
 pub mod text;

@@ -2,9 +2,14 @@
 
 use std::ffi::OsString;
 
+use std::io::IsTerminal as _;
+
+use lonewire_client::desktop::{self, Target, entry, exec};
+
 use super::Outcome;
 use crate::{
     context::Context,
+    failure::{Exit, Failure},
     run::{self, Wish},
 };
 
@@ -17,9 +22,9 @@ started with --detach.\n\nThe exit status is the program's own, or 128 and the n
 
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Examples:\n  lonewire run -- firefox\n  lonewire run -t home -- curl https://example.org/\n  lonewire run --detach -- transmission-gtk",
+    before_help = "Examples:\n  lonewire run -- firefox\n  lonewire run -t home -- curl https://example.org/\n  lonewire run --detach -- transmission-gtk\n  lonewire run --desktop-id firefox -- https://example.org/",
     after_help = NOTES,
-    override_usage = "lonewire run [OPTIONS] [--] COMMAND [ARGUMENT]..."
+    override_usage = "lonewire run [OPTIONS] [--] COMMAND [ARGUMENT]...\n       lonewire run [OPTIONS] --desktop-id ID [--action ACTION] [--] [FILE|URI]..."
 )]
 pub struct Args {
     #[command(flatten)]
@@ -27,8 +32,18 @@ pub struct Args {
     /// Print the app's id and end while the program runs on, also when this terminal is closed
     #[arg(long)]
     detach: bool,
+    /// Start this installed app as a menu does, by its desktop file's name; what follows are files and addresses for it
+    #[arg(long, value_name = "ID")]
+    desktop_id: Option<String>,
+    /// One of the app's own actions, such as new-window
+    #[arg(long, value_name = "ACTION", requires = "desktop_id")]
+    action: Option<String>,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(
+        required_unless_present = "desktop_id",
+        trailing_var_arg = true,
+        value_name = "COMMAND"
+    )]
     command: Vec<OsString>,
 }
 
@@ -54,9 +69,85 @@ pub fn run(context: &Context, args: Args) -> Outcome {
     let Args {
         how,
         detach,
+        desktop_id,
+        action,
         command,
     } = args;
-    run::run(context, how.wish(command, None, detach))
+    let wish = match desktop_id {
+        Some(id) => app(how, &id, action.as_deref(), &command, detach),
+        None => Ok(how.wish(command, None, detach)),
+    };
+    run::run(context, wish.map_err(Failure::before_program)?)
+}
+
+/// An installed app, as a menu would start it.
+fn app(
+    how: How,
+    id: &str,
+    action: Option<&str>,
+    words: &[OsString],
+    detach: bool,
+) -> Result<Wish, Failure> {
+    let entry = desktop::find::app(id)?;
+    let locale = entry::locale();
+    let name = entry.name(&locale).unwrap_or_else(|| entry.id.clone());
+    let Some(line) = entry.exec(action) else {
+        return Err(match action {
+            Some(action) => Failure::new(
+                Exit::Own,
+                "no_such_action",
+                format!("{name} has no action {action}"),
+            )
+            .hint(match &*entry.actions() {
+                [] => "It has none at all.".to_owned(),
+                actions => format!("It has: {}", actions.join(", ")),
+            }),
+            None => bad_entry(&entry, exec::Error::NoProgram),
+        });
+    };
+    if entry.wants_terminal() && !std::io::stdin().is_terminal() {
+        return Err(Failure::new(
+            Exit::Own,
+            "needs_terminal",
+            format!("{name} runs in a terminal, and there is none here"),
+        )
+        .hint(format!(
+            "On a terminal: lonewire run --desktop-id {}",
+            entry.id
+        )));
+    }
+    let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let targets: Vec<_> = words.iter().map(|word| Target::new(word, &here)).collect();
+    let mut lines = exec::command_lines(&entry, &line, &targets, &locale)
+        .map_err(|error| bad_entry(&entry, error))?;
+    if lines.len() > 1 {
+        return Err(Failure::new(
+            Exit::Own,
+            "one_at_a_time",
+            format!("{name} opens one file or address at a time"),
+        )
+        .hint("Name one."));
+    }
+    let wish = how.wish(lines.pop().unwrap_or_default(), None, detach);
+    Ok(Wish {
+        name: wish.name.or_else(|| entry.label(&locale)),
+        folder: entry.folder(),
+        app: Some(entry.id),
+        ..wish
+    })
+}
+
+fn bad_entry(entry: &desktop::Entry, error: exec::Error) -> Failure {
+    let code = match error {
+        exec::Error::NotAFile(_) => "not_a_file",
+        exec::Error::NoProgram | exec::Error::Quotes => "bad_desktop_entry",
+    };
+    let message = format!("the app {} cannot be started: {error}", entry.id);
+    let failure = Failure::new(Exit::Own, code, message);
+    match error {
+        exec::Error::NotAFile(_) => failure,
+        _ => failure.hint(format!("Its entry is {}.", entry.path.display())),
+    }
 }
 
 impl How {
@@ -75,6 +166,8 @@ impl How {
             name,
             command,
             called,
+            app: None,
+            folder: None,
         }
     }
 }

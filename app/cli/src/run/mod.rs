@@ -15,6 +15,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::{OsStrExt as _, OsStringExt},
     },
+    path::PathBuf,
 };
 
 use lonewire_api::{AppInfo, Launch};
@@ -38,6 +39,10 @@ pub struct Wish {
     pub detach: bool,
     pub clean_env: bool,
     pub name: Option<String>,
+    /// The id of the installed app that it is.
+    pub app: Option<String>,
+    /// Where it starts, if not here.
+    pub folder: Option<PathBuf>,
     /// The program and its arguments.
     pub command: Vec<OsString>,
     /// What the program is told it is called, where that is not `command[0]`.
@@ -89,13 +94,20 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
         (None, None) => [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
     };
 
+    let unit = match &wish.app {
+        Some(app) => app.as_bytes(),
+        None => argv.first().map(Vec::as_slice).unwrap_or_default(),
+    };
     let tie = (!wish.detach).then(tie::pair).transpose()?;
-    let (hold, holder) = scope::Holder::start(&argv)
+    let (hold, holder) = scope::Holder::start(unit)
         .map_err(|error| Failure::system(tie::NO_PAIR, error))?
         .unzip();
     let umask = rustix::process::umask(rustix::fs::Mode::empty());
     rustix::process::umask(umask);
-    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let cwd = wish
+        .folder
+        .or_else(|| std::env::current_dir().ok())
+        .unwrap_or_else(|| "/".into());
     let launch = Launch {
         environment: environment::ours(),
         cwd: cwd.as_os_str().as_bytes().to_vec(),

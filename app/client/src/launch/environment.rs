@@ -10,6 +10,11 @@ const LEFT_OUT: &[&[u8]] = &[
     b"HOSTALIASES",
     b"LOCALDOMAIN",
     b"RES_OPTIONS",
+    // They say how we were started ourselves.
+    b"DBUS_STARTER_ADDRESS",
+    b"DBUS_STARTER_BUS_TYPE",
+    b"GIO_LAUNCHED_DESKTOP_FILE",
+    b"GIO_LAUNCHED_DESKTOP_FILE_PID",
 ];
 
 const LEFT_OUT_PREFIXES: &[&[u8]] = &[b"LISTEN_", b"SYSTEMD_"];
@@ -29,6 +34,23 @@ pub fn ours() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// The same with some variables set or, with `None`, taken away. A window that has an activation token for the program sets `XDG_ACTIVATION_TOKEN` and
+/// `DESKTOP_STARTUP_ID` so; without one both go, since ours are used up.
+pub fn ours_with(changes: &[(&str, Option<&str>)]) -> Vec<Vec<u8>> {
+    let mut all = ours();
+    all.retain(|variable| {
+        !changes.iter().any(|(name, _)| {
+            variable
+                .strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.starts_with(b"="))
+        })
+    });
+    for (name, value) in changes {
+        all.extend(value.map(|value| format!("{name}={value}").into_bytes()));
+    }
+    all
+}
+
 /// What a shell can have exported itself; functions of bash (`BASH_FUNC_x%%`) are none and would be refused.
 fn is_name(name: &[u8]) -> bool {
     let starts = name
@@ -43,6 +65,14 @@ fn is_name(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_are_set_and_taken_away() {
+        let with = ours_with(&[("PATH", None), ("HOME", Some("/x")), ("NEW", Some("y"))]);
+        let has = |start: &[u8]| with.iter().filter(|one| one.starts_with(start)).count();
+        assert_eq!((has(b"PATH="), has(b"HOME="), has(b"NEW=y")), (0, 1, 1));
+        assert!(with.contains(&b"HOME=/x".to_vec()));
+    }
 
     #[test]
     fn names_are_those_of_a_shell() {

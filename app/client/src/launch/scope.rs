@@ -25,6 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Waits for the held process on a thread of its own; dropping it waits for that.
 pub struct Holder(Option<JoinHandle<()>>);
 
+impl Holder {
+    /// Lets it go on by itself: for a program that outlives it, and must not wait.
+    pub fn leave(mut self) {
+        drop(self.0.take());
+    }
+}
+
 impl Drop for Holder {
     fn drop(&mut self) {
         let _ = self.0.take().map(JoinHandle::join);
@@ -32,16 +39,17 @@ impl Drop for Holder {
 }
 
 impl Holder {
-    /// The descriptor for the launch, where a service manager of the user's runs.
+    /// The descriptor for the launch, where a service manager of the user's runs. `app` is the app's id, by which portals know it: the one it has outside
+    /// of a tunnel too; or the program's name where it has none.
     ///
     /// # Errors
     /// The system's.
-    pub fn start(argv: &[Vec<u8>]) -> io::Result<Option<(OwnedFd, Self)>> {
+    pub fn start(app: &[u8]) -> io::Result<Option<(OwnedFd, Self)>> {
         if !has_manager() {
             return Ok(None);
         }
         let (theirs, ours) = pair()?;
-        let unit = unit_name(argv.first().map(Vec::as_slice).unwrap_or_default());
+        let unit = unit_name(app);
         let thread = std::thread::spawn(move || {
             // Whatever goes wrong here, the program goes on outside of the scope.
             let manager = zbus::block_on(zbus::Connection::session());
