@@ -109,7 +109,7 @@ fn an_installed_app_gets_exactly_the_arguments_of_its_entry() -> Result<()> {
         .ok()?;
     let apps = world.apps(&ALICE)?;
     let names: Vec<_> = apps.iter().map(|app| text(app, "name")).collect();
-    assert_eq!(names, ["Old"]);
+    assert!(names.contains(&"Old"), "{names:?}");
 
     for (words, code, said) in [
         (
