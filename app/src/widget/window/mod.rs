@@ -290,7 +290,7 @@ impl Window {
         };
         let toast = adw::Toast::builder()
             .title(glib::markup_escape_text(&message.title))
-            .timeout(0)
+            .timeout(TOAST)
             .priority(adw::ToastPriority::High)
             .build();
         if !message.body.is_empty() {
@@ -322,3 +322,6 @@ impl Window {
 
 /// Starts the service where it is installed.
 const START_COMMAND: &str = "sudo systemctl start lonewire-helper.service";
+
+/// Seconds that a failure is shown: time to read it and to reach for its button.
+const TOAST: u32 = 10;
