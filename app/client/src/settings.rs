@@ -11,6 +11,8 @@ use toml::{Table, Value};
 use crate::text::cause;
 
 const DEFAULT: &str = "default-tunnel";
+const NOTIFY_BLOCKED: &str = "notify-when-blocked";
+const CHECK_AFTER_CONNECT: &str = "check-after-connect";
 
 /// Why settings cannot be read or kept. What it displays is plain English.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +75,40 @@ impl Settings {
         };
     }
 
+    /// Whether the window notifies the person of a tunnel that is blocked; it does, unless they said no.
+    pub fn notify_blocked(&self) -> bool {
+        self.flag(NOTIFY_BLOCKED, true)
+    }
+
+    pub fn set_notify_blocked(&mut self, on: bool) {
+        self.set_flag(NOTIFY_BLOCKED, on, true);
+    }
+
+    /// Whether the window checks a tunnel that it turned on.
+    pub fn check_after_connect(&self) -> bool {
+        self.flag(CHECK_AFTER_CONNECT, false)
+    }
+
+    pub fn set_check_after_connect(&mut self, on: bool) {
+        self.set_flag(CHECK_AFTER_CONNECT, on, false);
+    }
+
+    fn flag(&self, key: &str, default: bool) -> bool {
+        self.table
+            .get(key)
+            .and_then(Value::as_bool)
+            .unwrap_or(default)
+    }
+
+    /// What is as by default is not written.
+    fn set_flag(&mut self, key: &str, on: bool, default: bool) {
+        if on == default {
+            self.table.remove(key);
+        } else {
+            self.table.insert(key.to_owned(), Value::Boolean(on));
+        }
+    }
+
     /// Writes the file: all of it or nothing.
     ///
     /// # Errors
@@ -121,5 +157,20 @@ mod tests {
         assert!(again.table.contains_key("window"));
         settings.set_default_tunnel(None);
         assert_eq!(settings.default_tunnel(), None);
+    }
+
+    #[test]
+    fn what_was_chosen_is_kept_and_what_is_default_is_not_written() {
+        let mut settings = Settings::default();
+        assert!(settings.notify_blocked() && !settings.check_after_connect());
+        settings.set_notify_blocked(false);
+        settings.set_check_after_connect(true);
+        let again = Settings {
+            table: settings.table.to_string().parse().unwrap(),
+        };
+        assert!(!again.notify_blocked() && again.check_after_connect());
+        settings.set_notify_blocked(true);
+        settings.set_check_after_connect(false);
+        assert_eq!(settings, Settings::default());
     }
 }

@@ -25,7 +25,7 @@ fn named(text: &str, tunnel: &Tunnel) -> String {
 
 impl Helper {
     /// A client whose calls may ask the person for a password.
-    fn person(&self, action: &str) -> Result<Client> {
+    pub(super) fn person(&self, action: &str) -> Result<Client> {
         let client = self.client();
         client
             .map(|client| client.interactive(true))
@@ -116,7 +116,7 @@ impl Helper {
         self.told(&action, client.stop(&app.id(), true)).await
     }
 
-    async fn told<T>(
+    pub(super) async fn told<T>(
         &self,
         action: &str,
         call: impl Future<Output = std::result::Result<T, ApiError>>,

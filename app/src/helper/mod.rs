@@ -3,6 +3,7 @@
 
 mod calls;
 mod detail;
+mod inspect;
 
 use std::{
     cell::{Cell, RefCell},

@@ -2,7 +2,11 @@
 //! time is an argument.
 
 pub mod app;
+pub mod check;
 pub mod connection;
+pub mod diagnostics;
+pub mod history;
+pub mod options;
 pub mod reason;
 pub mod service;
 pub mod state;

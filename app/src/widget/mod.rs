@@ -2,10 +2,14 @@
 //! comes in by the objects of `model`.
 
 mod app_row;
+mod check_dialog;
 mod connection;
+mod history_dialog;
 mod infobar;
 mod leaflet;
 mod message;
+mod options_dialog;
+mod preferences;
 mod sidebar;
 mod sparkline;
 mod status;

@@ -3,6 +3,8 @@
 
 mod all;
 mod apps;
+mod look;
+mod preferences;
 mod size;
 mod tunnel;
 
@@ -118,6 +120,8 @@ impl Window {
         window.add_tunnel_actions();
         window.add_app_actions();
         window.add_all_actions();
+        window.add_look_actions();
+        window.add_preferences_actions();
         window.fill(helper.model());
         imp.page.offer(&window);
         window
@@ -234,7 +238,7 @@ impl Window {
         let ready = self
             .model()
             .is_some_and(|model| model.service() == ServiceState::Ready);
-        for name in tunnel::ACTIONS {
+        for name in tunnel::ACTIONS.iter().chain(look::ACTIONS) {
             if let Some(action) = self.lookup_action(name).and_downcast::<gio::SimpleAction>() {
                 action.set_enabled(ready && self.tunnel().is_some());
             }

@@ -6,7 +6,7 @@ use gettextrs::{gettext, ngettext};
 use gtk::{gio, glib};
 use lonewire_api::TunnelState;
 
-use super::Window;
+use super::{Window, preferences};
 use crate::{
     model::Tunnel,
     present::{fill, state},
@@ -57,8 +57,14 @@ impl Window {
         let Some(helper) = self.helper().cloned() else {
             return;
         };
-        let tunnel = tunnel.clone();
-        self.attempt(async move { helper.turn_on(&tunnel).await });
+        let (window, tunnel) = (self.clone(), tunnel.clone());
+        self.attempt(async move {
+            helper.turn_on(&tunnel).await?;
+            if preferences::checks_after_connect() {
+                window.check_quietly(&tunnel).await?;
+            }
+            Ok(())
+        });
     }
 
     fn turn_off(&self, tunnel: &Tunnel) {
