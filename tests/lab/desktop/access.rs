@@ -108,9 +108,16 @@ impl Node {
         self.states & (1 << (state as u8)) != 0
     }
 
-    /// Whether its role is `role` and its name is `name`; a `*` at an end of `name` stands for anything.
+    /// Whether its role is `role` and its name is `name`; a `*` at an end of `name` stands for anything. GTK 4.8 names a button
+    /// with a mnemonic by its label twice, the first time with the mark: once without it is the name here.
     pub fn matches(&self, role: &str, name: &str) -> bool {
-        self.role == role && fits(&self.name, name)
+        let plain = self.name.replacen('_', "", 1);
+        let half = plain.len() / 2;
+        let twice = plain
+            .split_at_checked(half)
+            .is_some_and(|(one, other)| other.strip_prefix(' ') == Some(one));
+        let plain = if twice { &plain[..half] } else { &plain };
+        self.role == role && fits(plain, name)
     }
 }
 

@@ -240,6 +240,14 @@ impl<'d> Window<'d> {
         Ok(())
     }
 
+    /// Presses keys; see [`Desktop::keys`].
+    ///
+    /// # Errors
+    /// xdotool fails.
+    pub fn keys(&self, keys: &[&str]) -> Result<()> {
+        self.desktop.keys(keys)
+    }
+
     /// The X server's number of the window that has the focus.
     fn on_screen(&self) -> Result<String> {
         let out = self.desktop.run(&["xdotool", "getactivewindow"])?;

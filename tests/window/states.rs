@@ -1,0 +1,156 @@
+//! Ring window: what the window says and does while its tunnels, its helper and its servers change under it. All by the accessibility bus.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use lab::{
+    ALICE, Program, Spec, World, addr,
+    desktop::{Desktop, Look, Window},
+    probe::Probe,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// Silence is told within 15 s of a program's sending.
+const SILENCE: Duration = Duration::from_secs(25);
+
+#[test]
+fn a_tunnel_from_its_import_to_its_end() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    let mut window = desktop.window()?;
+    // The empty window says what to do.
+    window.reads("Add a Tunnel")?;
+    window.find("button", "Import File…")?;
+    window.find("button", "Paste Configuration")?;
+
+    world.import(&ALICE, "demo", 0)?;
+    window.find("list item", "demo, Off")?;
+    window.click("check box", "Tunnel")?;
+    window.find("list item", "demo, Protected")?;
+
+    let mut probe = Probe::inside(&world, &ALICE, "demo")?;
+    window.find("list item", "demo, Protected · 1 app")?;
+    window.click("button", "Stop *")?;
+    window.find("list item", "demo, Protected")?;
+    assert!(probe.ask("links").is_err());
+
+    let mut probe = Probe::inside(&world, &ALICE, "demo")?;
+    window.find("list item", "demo, Protected · 1 app")?;
+    world.set_silent(0, true)?;
+    let web = format!("http {} /", addr::WEB_V4);
+    // It goes on trying, as programs do.
+    window.wait(SILENCE, "Blocked", |tree| {
+        let _ = probe.ask(&web);
+        tree.find("list item", "demo, Blocked — no handshake")
+            .cloned()
+    })?;
+    window.reads("The server does not answer.")?;
+    world.set_silent(0, false)?;
+    window.find_within(SILENCE, "list item", "demo, Protected · 1 app")?;
+
+    // With an app in it, it is asked first; No leaves it on.
+    window.click("check box", "Tunnel")?;
+    window.reads("1 App Will Lose Network")?;
+    window.click("button", "Cancel")?;
+    window.gone("label", "1 App Will Lose Network")?;
+    window.find("list item", "demo, Protected · 1 app")?;
+    window.click("check box", "Tunnel")?;
+    window.click("button", "Turn Off")?;
+    window.find("list item", "demo, Off, 1 app offline")?;
+    assert!(probe.ask(&web).is_err());
+    probe.close()?;
+    window.find("list item", "demo, Off")?;
+
+    window.click("button", "Tunnel Menu")?;
+    window.click("menu item", "Remove…")?;
+    window.reads("Remove “demo”?")?;
+    window.click("button", "Remove")?;
+    window.reads("Add a Tunnel")?;
+    assert_eq!(world.tunnels(&ALICE)?.len(), 0);
+    world.uplinks_report(&[])?.assert_clean()?;
+    assert_eq!(window.complaints(), [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn a_helper_that_ends_hangs_or_is_missing_is_told_and_the_window_goes_on() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    world.import(&ALICE, "demo", 0)?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    let mut window = desktop.window()?;
+    window.find("list item", "demo, Off")?;
+    window.click("check box", "Tunnel")?;
+    window.find("list item", "demo, Protected")?;
+    let mut probe = Probe::inside(&world, &ALICE, "demo")?;
+    window.find("list item", "demo, Protected · 1 app")?;
+
+    // It hangs: menus answer at once, and what is asked of it is told not to be answered.
+    let hung = world.processes(Program::Helper.name())?;
+    signal(&hung, Signal::SIGSTOP)?;
+    let stopped = (|| {
+        answers(&mut window)?;
+        window.reads_within(Duration::from_secs(30), "Service Not Answering")?;
+        answers(&mut window)
+    })();
+    signal(&hung, Signal::SIGCONT)?;
+    stopped?;
+    window.find_within(SILENCE, "list item", "demo, Protected · 1 app")?;
+
+    // It ends, and comes back: all is as it was.
+    world.kill(Program::Helper)?;
+    window.reads("Service Not Available")?;
+    answers(&mut window)?;
+    assert!(probe.ask(&format!("http {} /", addr::WEB_V4)).is_ok());
+    world.restart(Program::Helper)?;
+    window.find_within(SILENCE, "list item", "demo, Protected · 1 app")?;
+
+    // The window ends: nothing else does. A new one reads all.
+    drop(window);
+    assert!(probe.ask(&format!("http {} /", addr::WEB_V4)).is_ok());
+    let window = desktop.window()?;
+    window.find("list item", "demo, Protected · 1 app")?;
+    drop(window);
+
+    // A window that comes up without it says what to do.
+    world.stop(Program::Helper)?;
+    let window = desktop.window()?;
+    window.reads("Service Not Available")?;
+    window.find("button", "Copy Start Command")?;
+    world.restart(Program::Helper)?;
+    window.find_within(SILENCE, "list item", "demo, Protected · 1 app")?;
+    assert_eq!(window.complaints(), [""; 0]);
+    Ok(())
+}
+
+/// The main menu opens and closes within a second each.
+fn answers(window: &mut Window<'_>) -> Result<()> {
+    let began = Instant::now();
+    window.click("button", "Main Menu")?;
+    window.find_within(Duration::from_secs(1), "menu item", "Keyboard Shortcuts")?;
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    window.keys(&["Escape"])?;
+    window.gone("menu item", "Keyboard Shortcuts")
+}
+
+/// A signal to processes, and to what waits for them: nsenter(1) stops with its child, and does not go on with it.
+fn signal(pids: &[i32], signal: Signal) -> Result<()> {
+    for pid in pids {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let parent = status
+            .lines()
+            .find_map(|line| line.strip_prefix("PPid:"))
+            .context("no parent")?;
+        kill(Pid::from_raw(*pid), signal)?;
+        if signal == Signal::SIGCONT {
+            kill(Pid::from_raw(parent.trim().parse()?), signal)?;
+        }
+    }
+    Ok(())
+}
