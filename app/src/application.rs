@@ -23,6 +23,9 @@ const ACCELERATORS: &[(&str, &[&str])] = &[
     ("win.show-help-overlay", &["<Control>question"]),
 ];
 
+/// Keys that mean something else to a person who types.
+const OF_TEXT: &[&str] = &["win.paste", "win.remove"];
+
 mod imp {
     use std::cell::OnceCell;
 
@@ -105,5 +108,14 @@ impl Application {
                 .get_or_init(|| Helper::new(&Model::default()));
             Window::new(self, helper)
         })
+    }
+
+    /// While a person types, the keys of text fields are theirs.
+    pub fn set_typing(&self, is_typing: bool) {
+        for (action, keys) in ACCELERATORS {
+            if OF_TEXT.contains(action) {
+                self.set_accels_for_action(action, if is_typing { &[] } else { keys });
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod helper;
 mod model;
 mod present;
+mod shelf;
 mod widget;
 
 use adw::prelude::*;

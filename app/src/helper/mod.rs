@@ -16,7 +16,7 @@ use gtk::glib;
 use lonewire_api::{ApiError, AppInfo, Client, Code, Event, Events};
 
 use crate::{
-    model::Model,
+    model::{Model, Tunnel},
     present::service::{self, ServiceState},
 };
 
@@ -157,7 +157,12 @@ impl Helper {
             Event::TunnelAdded(id, info) => model.add_tunnel(&id, (&info).into()),
             Event::TunnelChanged(id, changes) => {
                 if let Some(tunnel) = model.tunnel(&id) {
+                    let place = |tunnel: &Tunnel| (tunnel.folded(), tunnel.state());
+                    let before = place(&tunnel);
                     tunnel.apply(&changes);
+                    if place(&tunnel) != before {
+                        model.reorder();
+                    }
                     self.detail_soon(&tunnel);
                 }
             }

@@ -22,6 +22,9 @@ mod imp {
         /// The tunnel on the page while the page can be seen: of it the helper is asked all.
         #[property(get, set, nullable)]
         pub shown: RefCell<Option<Tunnel>>,
+        /// Counts changes that may put a tunnel to another place in a list.
+        #[property(get)]
+        pub order: Cell<u32>,
         pub tunnels: OnceCell<gio::ListStore>,
         pub apps: OnceCell<gio::ListStore>,
         pub by_id: RefCell<HashMap<String, Tunnel>>,
@@ -113,7 +116,9 @@ impl Model {
                 .filter_map(Result::ok)
                 .eq(tunnels.iter().cloned());
         // A list that is the same keeps what is selected and where it is scrolled to.
-        if !same {
+        if same {
+            self.reorder();
+        } else {
             self.tunnels().splice(0, self.tunnels().n_items(), &tunnels);
         }
     }
@@ -129,6 +134,12 @@ impl Model {
             .borrow_mut()
             .insert(id.to_owned(), tunnel.clone());
         self.tunnels().append(&tunnel);
+    }
+
+    /// A name or a state changed.
+    pub(crate) fn reorder(&self) {
+        self.imp().order.set(self.order().wrapping_add(1));
+        self.notify_order();
     }
 
     pub(crate) fn remove_tunnel(&self, id: &str) {

@@ -36,6 +36,8 @@ mod imp {
         /// A style class that goes with the icon.
         #[property(name = "look", get = |this: &Self| this.look().class.to_owned(), type = String)]
         pub info: RefCell<TunnelInfo>,
+        /// The label in small letters, once it was asked for.
+        pub folded: RefCell<Option<Rc<str>>>,
         #[property(get, set, builder(Pending::default()))]
         pub pending: Cell<Pending>,
         pub detail: RefCell<Option<Rc<TunnelDetail>>>,
@@ -84,6 +86,14 @@ impl Tunnel {
 
     pub fn info(&self) -> TunnelInfo {
         self.imp().info.borrow().clone()
+    }
+
+    /// The label in small letters: what it is searched and sorted by.
+    pub fn folded(&self) -> Rc<str> {
+        let mut folded = self.imp().folded.borrow_mut();
+        folded
+            .get_or_insert_with(|| self.imp().info.borrow().name.to_lowercase().into())
+            .clone()
     }
 
     pub fn state(&self) -> TunnelState {
@@ -138,6 +148,7 @@ impl Tunnel {
             return;
         }
         if now.name != before.name {
+            self.imp().folded.replace(None);
             self.notify_title();
         }
         if (now.state, now.apps, &now.reason) != (before.state, before.apps, &before.reason) {
@@ -145,6 +156,11 @@ impl Tunnel {
             self.notify_icon_name();
             self.notify_look();
         }
+        self.emit_by_name::<()>("changed", &[]);
+    }
+
+    /// Whoever shows it looks again: what is noted of it elsewhere changed.
+    pub fn touch(&self) {
         self.emit_by_name::<()>("changed", &[]);
     }
 

@@ -67,6 +67,49 @@ pub fn page(state: ServiceState) -> Option<Page> {
     })
 }
 
+/// What a person can run in a terminal to get on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Of the button that copies it, with a mnemonic.
+    pub label: String,
+    pub line: String,
+}
+
+/// The command for a service that is not ready, on a system with this `/etc/os-release`; `None` where no command helps.
+pub fn command(state: ServiceState, is_installed: bool, os_release: &str) -> Option<Command> {
+    let unit = |verb: &str| format!("sudo systemctl {verb} lonewire-helper.service");
+    let (label, line) = match (state, is_installed) {
+        (ServiceState::Missing, true) => (gettext("_Copy Start Command"), unit("start")),
+        (ServiceState::Missing, false) => (gettext("_Copy Install Command"), install(os_release)?),
+        (ServiceState::NotAnswering | ServiceState::TooOld, _) => {
+            (gettext("_Copy Restart Command"), unit("restart"))
+        }
+        (ServiceState::Ready | ServiceState::Loading | ServiceState::NoBus, _) => return None,
+    };
+    Some(Command { label, line })
+}
+
+/// How a distribution, or the one that it is made of, installs a package.
+fn install(os_release: &str) -> Option<String> {
+    let words = |key: &str| {
+        os_release
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .map(|value| value.trim_matches(['"', '\'']))
+            .unwrap_or_default()
+            .split(' ')
+    };
+    words("ID").chain(words("ID_LIKE")).find_map(|id| {
+        Some(match id {
+            "debian" | "ubuntu" => "sudo apt install lonewire".to_owned(),
+            "fedora" | "rhel" => "sudo dnf install lonewire".to_owned(),
+            "suse" | "opensuse" => "sudo zypper install lonewire".to_owned(),
+            "arch" => "sudo pacman -S lonewire".to_owned(),
+            _ => return None,
+        })
+    })
+}
+
 /// The page of a list without a tunnel.
 pub fn empty() -> Page {
     Page {
@@ -106,6 +149,39 @@ mod tests {
             assert!(!page.title.is_empty() && page.text.contains("never exposed"));
         }
         assert_eq!(page(ServiceState::Ready), None);
+    }
+
+    #[test]
+    fn the_command_is_the_one_that_helps() {
+        let debian = "NAME=\"Debian\"\nID=debian\n";
+        let line = |state, is_installed, text| {
+            command(state, is_installed, text).map(|command| command.line)
+        };
+        let start = Some("sudo systemctl start lonewire-helper.service".to_owned());
+        assert_eq!(line(ServiceState::Missing, true, debian), start);
+        for (text, expected) in [
+            (debian, Some("sudo apt install lonewire")),
+            (
+                "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n",
+                Some("sudo apt install lonewire"),
+            ),
+            (
+                "ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"",
+                Some("sudo zypper install lonewire"),
+            ),
+            ("ID=fedora", Some("sudo dnf install lonewire")),
+            ("ID=other", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                line(ServiceState::Missing, false, text).as_deref(),
+                expected
+            );
+        }
+        let restart = Some("sudo systemctl restart lonewire-helper.service".to_owned());
+        assert_eq!(line(ServiceState::NotAnswering, false, ""), restart);
+        assert_eq!(line(ServiceState::NoBus, true, debian), None);
+        assert_eq!(line(ServiceState::Ready, true, debian), None);
     }
 
     #[test]

@@ -31,6 +31,19 @@ pub fn look(state: TunnelState, apps: u32) -> Look {
     Look { icon, class }
 }
 
+/// Place in a list that is sorted by state: what needs a person is first, what is off is last.
+pub fn rank(state: TunnelState, apps: u32) -> u8 {
+    match (state, apps) {
+        (TunnelState::Failed, _) => 0,
+        (TunnelState::Blocked, _) => 1,
+        (TunnelState::Connecting, _) => 2,
+        (TunnelState::Protected, _) => 3,
+        (TunnelState::Unknown, _) => 4,
+        (TunnelState::Off, 1..) => 5,
+        (TunnelState::Off, 0) => 6,
+    }
+}
+
 /// The state in one word.
 pub fn word(state: TunnelState) -> String {
     match state {

@@ -3,7 +3,7 @@
 use adw::{prelude::*, subclass::prelude::*};
 use gtk::{CompositeTemplate, glib};
 
-use crate::present::service::{self, ServiceState};
+use crate::present::service::{self, Command, ServiceState};
 
 mod imp {
     use super::*;
@@ -51,14 +51,17 @@ glib::wrapper! {
 
 impl Status {
     /// Says how it stands, of a list that is empty.
-    pub fn tell(&self, state: ServiceState) {
+    pub fn tell(&self, state: ServiceState, command: Option<&Command>) {
         let imp = self.imp();
         let page = service::page(state);
         let is_empty = state == ServiceState::Ready;
         imp.import.set_visible(is_empty);
         imp.paste.set_visible(is_empty);
         imp.again.set_visible(page.is_some());
-        imp.copy.set_visible(state == ServiceState::Missing);
+        imp.copy.set_visible(command.is_some());
+        if let Some(command) = command {
+            imp.copy.set_label(&command.label);
+        }
         let page = page.unwrap_or_else(service::empty);
         imp.page.set_icon_name(Some(page.icon));
         imp.page.set_title(&page.title);

@@ -1,11 +1,17 @@
 //! A tunnel in the sidebar: its name, its state in words, and the state's shape.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use adw::{prelude::*, subclass::prelude::*};
 use gtk::{CompositeTemplate, glib};
 
-use crate::{a11y, model::Tunnel, present::state};
+use crate::{
+    a11y,
+    model::Tunnel,
+    present::{fill, state},
+    shelf::{Shelf, Sort},
+};
+use gettextrs::gettext;
 
 mod imp {
     use super::*;
@@ -19,6 +25,8 @@ mod imp {
         pub title: TemplateChild<gtk::Label>,
         #[template_child]
         pub status: TemplateChild<gtk::Label>,
+        #[template_child]
+        pub star: TemplateChild<gtk::Image>,
         pub bound: RefCell<Option<(Tunnel, glib::SignalHandlerId)>>,
     }
 
@@ -54,17 +62,18 @@ impl TunnelRow {
     }
 
     /// Shows the tunnel of a list item, for as long as it is bound.
-    pub fn bind(&self, item: &gtk::ListItem, tunnel: &Tunnel) {
+    pub fn bind(&self, item: &gtk::ListItem, tunnel: &Tunnel, shelf: &Rc<Shelf>) {
         self.unbind();
+        let noted = shelf.clone();
         let handler = tunnel.connect_changed(glib::clone!(
             #[weak(rename_to = row)]
             self,
             #[weak]
             item,
-            move |tunnel| row.show_tunnel(&item, tunnel)
+            move |tunnel| row.show_tunnel(&item, tunnel, &noted)
         ));
         self.imp().bound.replace(Some((tunnel.clone(), handler)));
-        self.show_tunnel(item, tunnel);
+        self.show_tunnel(item, tunnel, shelf);
     }
 
     pub fn unbind(&self) {
@@ -73,9 +82,30 @@ impl TunnelRow {
         }
     }
 
-    fn show_tunnel(&self, item: &gtk::ListItem, tunnel: &Tunnel) {
+    /// The tunnel that it shows.
+    pub fn tunnel(&self) -> Option<Tunnel> {
+        let bound = self.imp().bound.borrow();
+        bound.as_ref().map(|(tunnel, _)| tunnel.clone())
+    }
+
+    fn show_tunnel(&self, item: &gtk::ListItem, tunnel: &Tunnel, shelf: &Shelf) {
         let imp = self.imp();
-        let (title, status, look) = (tunnel.title(), tunnel.status(), tunnel.look());
+        let (title, look) = (tunnel.title(), tunnel.look());
+        let is_favourite = shelf.is_favourite(&tunnel.id());
+        let archive = match shelf.sort() {
+            Sort::Archive => shelf.archive(&tunnel.id()),
+            _ => String::new(),
+        };
+        let status = if archive.is_empty() {
+            tunnel.status()
+        } else {
+            fill(
+                // The state, then the file that the tunnel came from.
+                &gettext("{state} · {file}"),
+                &[("state", &tunnel.status()), ("file", &archive)],
+            )
+        };
+        imp.star.set_visible(is_favourite);
         imp.title.set_label(&title);
         imp.status.set_label(&status);
         imp.icon.set_icon_name(Some(&tunnel.icon_name()));
@@ -84,6 +114,10 @@ impl TunnelRow {
         }
         imp.icon.add_css_class(&look);
         // The state is told by the name too: nobody has to see the colour.
-        a11y::set_row_label(item, &format!("{title}, {status}"));
+        let mut label = format!("{title}, {status}");
+        if is_favourite {
+            label = fill(&gettext("{tunnel}, favourite"), &[("tunnel", &label)]);
+        }
+        a11y::set_row_label(item, &label);
     }
 }

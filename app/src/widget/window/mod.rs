@@ -3,6 +3,7 @@
 
 mod all;
 mod apps;
+mod list;
 mod look;
 mod preferences;
 mod size;
@@ -10,7 +11,10 @@ mod tunnel;
 
 use std::{
     cell::{OnceCell, RefCell},
+    fs,
     future::Future,
+    path::Path,
+    rc::Rc,
 };
 
 use adw::{prelude::*, subclass::prelude::*};
@@ -26,7 +30,11 @@ use crate::{
     error::{Error, Message, Result},
     helper::Helper,
     model::{Model, Tunnel},
-    present::{reason, service::ServiceState},
+    present::{
+        reason,
+        service::{self, ServiceState},
+    },
+    shelf::Shelf,
 };
 
 mod imp {
@@ -60,10 +68,13 @@ mod imp {
         #[template_child]
         pub back: TemplateChild<gtk::Button>,
         #[template_child]
+        pub tunnel_button: TemplateChild<gtk::MenuButton>,
+        #[template_child]
         pub notice: TemplateChild<Notice>,
         #[template_child]
         pub page: TemplateChild<TunnelPage>,
         pub helper: OnceCell<Helper>,
+        pub shelf: OnceCell<Rc<Shelf>>,
         pub handler: RefCell<Option<(Tunnel, glib::SignalHandlerId)>>,
     }
 
@@ -120,6 +131,7 @@ impl Window {
         window.add_tunnel_actions();
         window.add_app_actions();
         window.add_all_actions();
+        window.add_list_actions();
         window.add_look_actions();
         window.add_preferences_actions();
         window.fill(helper.model());
@@ -142,7 +154,10 @@ impl Window {
 
     fn fill(&self, model: &Model) {
         let imp = self.imp();
-        imp.sidebar.set_tunnels(model.tunnels());
+        imp.sidebar.set_model(model, self.shelf());
+        if let Some(menu) = imp.tunnel_button.menu_model() {
+            imp.sidebar.set_menu(&menu);
+        }
         imp.page.set_model(model);
         imp.sidebar.connect_selected(glib::clone!(
             #[weak(rename_to = window)]
@@ -194,7 +209,7 @@ impl Window {
             _ => "status",
         };
         if name == "status" {
-            imp.status.tell(service);
+            imp.status.tell(service, service_command(service).as_ref());
         }
         imp.stack.set_visible_child_name(name);
         self.enable();
@@ -216,6 +231,7 @@ impl Window {
             self.show_title(tunnel);
         }
         imp.page.set_tunnel(tunnel.as_ref());
+        self.show_favourite();
         self.enable();
     }
 
@@ -238,7 +254,11 @@ impl Window {
         let ready = self
             .model()
             .is_some_and(|model| model.service() == ServiceState::Ready);
-        for name in tunnel::ACTIONS.iter().chain(look::ACTIONS) {
+        for name in tunnel::ACTIONS
+            .iter()
+            .chain(look::ACTIONS)
+            .chain(list::ACTIONS)
+        {
             if let Some(action) = self.lookup_action(name).and_downcast::<gio::SimpleAction>() {
                 action.set_enabled(ready && self.tunnel().is_some());
             }
@@ -267,9 +287,12 @@ impl Window {
                     helper.look_again();
                 }
             }),
-            entry("copy-start-command", |window| {
-                window.clipboard().set_text(START_COMMAND);
-                window.toast(&gettextrs::gettext("Command copied"));
+            entry("copy-command", |window| {
+                let service = window.model().map(Model::service).unwrap_or_default();
+                if let Some(command) = service_command(service) {
+                    window.clipboard().set_text(&command.line);
+                    window.toast(&gettextrs::gettext("Command copied"));
+                }
             }),
         ]);
     }
@@ -324,8 +347,19 @@ impl Window {
     }
 }
 
-/// Starts the service where it is installed.
-const START_COMMAND: &str = "sudo systemctl start lonewire-helper.service";
+/// The command that helps here.
+fn service_command(state: ServiceState) -> Option<service::Command> {
+    let is_installed = UNITS.iter().any(|unit| Path::new(unit).exists());
+    let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    service::command(state, is_installed, &os_release)
+}
+
+/// Where packages put the service's unit.
+const UNITS: [&str; 3] = [
+    "/usr/lib/systemd/system/lonewire-helper.service",
+    "/lib/systemd/system/lonewire-helper.service",
+    "/etc/systemd/system/lonewire-helper.service",
+];
 
 /// Seconds that a failure is shown: time to read it and to reach for its button.
 const TOAST: u32 = 10;

@@ -9,7 +9,7 @@ use lonewire_api::TunnelState;
 use super::{Window, preferences};
 use crate::{
     model::Tunnel,
-    present::{fill, state},
+    present::{fill, state, time},
     widget::message::{self, Kind},
 };
 
@@ -59,6 +59,7 @@ impl Window {
         };
         let (window, tunnel) = (self.clone(), tunnel.clone());
         self.attempt(async move {
+            window.shelf().used(&tunnel.id(), time::now());
             helper.turn_on(&tunnel).await?;
             if preferences::checks_after_connect() {
                 window.check_quietly(&tunnel).await?;
@@ -198,6 +199,7 @@ impl Window {
                 let told = window.clone();
                 window.attempt(async move {
                     helper.remove(&tunnel).await?;
+                    told.shelf().forget(&tunnel.id());
                     told.imp().split.show_sidebar();
                     told.toast(&done);
                     Ok(())
