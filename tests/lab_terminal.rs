@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
-    ALICE, Spec, World,
+    ALICE, Program, Spec, World,
     init::ROLES,
     tty::{A_MOMENT, Desk, keys_can_be_pushed},
     world::{READY, until},
@@ -390,6 +390,27 @@ fn streams_and_signals_are_passed_on_untouched() -> Result<()> {
         assert_eq!(rest, format!("got {name}\n"));
         assert_eq!(running.wait(READY)?, 12);
     }
+    Ok(())
+}
+
+#[test]
+fn a_helper_that_does_not_answer_keeps_nobody_from_ending_a_launch() -> Result<()> {
+    const BLOCKED: &str = "SigBlk:";
+    let world = ready()?;
+    let hung = world.hang(Program::Helper)?;
+    let line = ["lonewire", "run", "-t", "demo", "--", "true"];
+    let mut running = world.spawn_as(&ALICE, &line)?;
+    let status = format!("/proc/{}/status", running.pid);
+    until(READY, "the command waits for signals", || {
+        let status = std::fs::read_to_string(&status)?;
+        let blocked = status.lines().find_map(|line| line.strip_prefix(BLOCKED));
+        let blocked = u64::from_str_radix(blocked.unwrap_or("0").trim(), 16)?;
+        Ok(blocked & 1 << (Signal::SIGINT as u32 - 1) != 0)
+    })?;
+    running.signal(Signal::SIGINT)?;
+    let code = running.wait(READY)?;
+    drop(hung);
+    ensure!(code == 130, "{code}");
     Ok(())
 }
 

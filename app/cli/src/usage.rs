@@ -19,8 +19,11 @@ pub fn refuse(error: &clap::Error) -> ExitCode {
     if verb(&words).is_some_and(|verb| verb == "run" || verb == "shell") {
         failure = failure.before_program();
     }
-    if has_flag(&words, "--json") {
-        failure.show(true);
+    let json = has_flag(&words, "--json");
+    // clap repeats the words as they are.
+    let is_clean = |word: &OsString| !word.to_string_lossy().contains(char::is_control);
+    if json || !words.iter().all(is_clean) {
+        failure.show(json);
     } else {
         let _ = error.print();
     }

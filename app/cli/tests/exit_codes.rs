@@ -87,6 +87,22 @@ fn wrong_use_is_told_to_programs_as_an_object() {
 }
 
 #[test]
+fn a_terminal_gets_no_control_characters_of_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [
+        &["li\x1b[2Jst"][..],
+        &["list", "--\x1b]0;x\x07"],
+        &["up", "--wait", "\x1b[A"],
+    ] {
+        let output = output(folder.path(), words).unwrap();
+        let shown = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{shown}");
+        let is_plain = |c: char| c == '\n' || !c.is_control();
+        assert!(shown.chars().all(is_plain), "{shown:?}");
+    }
+}
+
+#[test]
 fn what_keeps_run_from_starting_a_program_is_125() {
     let folder = tempfile::tempdir().unwrap();
     for words in [

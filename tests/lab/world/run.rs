@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use super::{PATH, READY, World, log_file, until};
-use crate::{init::ROLES, users::Person};
+use crate::{Program, init::ROLES, users::Person};
 
 /// What a program left behind.
 #[derive(Debug, Clone)]
@@ -278,6 +282,26 @@ impl World {
         Ok(pids)
     }
 
+    /// Makes a program of the world answer nothing until the result is dropped.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn hang(&self, program: Program) -> Result<Hung> {
+        let mut hung = Hung(Vec::new());
+        for pid in self.processes(program.name())? {
+            let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+            let parent = status
+                .lines()
+                .find_map(|line| line.strip_prefix("PPid:"))
+                .with_context(|| format!("the parent of {pid}"))?;
+            // nsenter(1) stops when its child does.
+            hung.0 = vec![pid, parent.trim().parse()?];
+            kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
+        }
+        ensure!(!hung.0.is_empty(), "no {}", program.name());
+        Ok(hung)
+    }
+
     /// A shell in the world's host network on this terminal, until it ends.
     ///
     /// # Errors
@@ -290,5 +314,17 @@ impl World {
             .env("HOME", "/root");
         command.status()?;
         Ok(())
+    }
+}
+
+/// A program that has been stopped, and goes on when this is dropped.
+#[derive(Debug)]
+pub struct Hung(Vec<i32>);
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGCONT);
+        }
     }
 }

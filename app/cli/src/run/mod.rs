@@ -60,6 +60,7 @@ pub fn run(context: &Context, wish: Wish) -> Result<u8, Failure> {
 }
 
 fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure> {
+    let watch = signals.while_launching();
     let program = wish
         .command
         .first()
@@ -125,7 +126,6 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
         )
     };
 
-    let watch = signals.while_launching();
     let (tunnel, name) = tunnel;
     let about = name.as_deref().map_or(About::DefaultTunnel, About::Tunnel);
     let waiting = (launch.wait > 0).then(|| handshake_of(about));

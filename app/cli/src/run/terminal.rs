@@ -2,7 +2,6 @@
 //! front of it. In the background it is the shell's: it is neither read nor changed then.
 
 use std::{
-    io::Write as _,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
@@ -108,13 +107,9 @@ impl Outer {
             // EIO: the last process has closed its end.
             Ok(0) | Err(Errno::IO) => Ok(Shown::Closed),
             Ok(length) => {
-                let mut stdout = std::io::stdout().lock();
-                stdout
-                    .write_all(buffer.get(..length).unwrap_or_default())
-                    .and_then(|()| stdout.flush())
-                    .map_err(|error| {
-                        Failure::system("this terminal cannot be written to", error)
-                    })?;
+                write_all(std::io::stdout(), buffer.get(..length).unwrap_or_default()).map_err(
+                    |errno| Failure::system("this terminal cannot be written to", errno),
+                )?;
                 Ok(Shown::All)
             }
             Err(Errno::INTR | Errno::AGAIN) => Ok(Shown::All),
@@ -148,6 +143,19 @@ impl Outer {
             Err(_) => typed.clear(),
         }
     }
+}
+
+/// Writes all, to a terminal that somebody made non-blocking too: it is shared, and any program may.
+fn write_all(to: impl AsFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(&to, bytes) {
+            Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => drop(poll(&mut [PollFd::new(&to, PollFlags::OUT)], None)),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
 /// Our own terminal. It is given back when this goes, and by the guardian when we are killed.
@@ -201,5 +209,27 @@ impl Ours {
 impl Drop for Ours {
     fn drop(&mut self) {
         self.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_arrives_whole_where_writing_does_not_wait() {
+        let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+        rustix::io::ioctl_fionbio(&reader, false).unwrap();
+        let text: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        let wanted = text.clone();
+        let writing = std::thread::spawn(move || write_all(writer, &text));
+        let mut read = Vec::new();
+        std::fs::File::from(reader).read_to_end(&mut read).unwrap();
+        writing.join().unwrap().unwrap();
+        assert!(read == wanted, "{} bytes", read.len());
     }
 }
