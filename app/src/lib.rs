@@ -9,6 +9,7 @@ mod apps;
 mod error;
 mod helper;
 mod model;
+mod places;
 mod present;
 mod shelf;
 mod widget;

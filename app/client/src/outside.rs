@@ -82,12 +82,50 @@ impl Browser {
     }
 }
 
+impl Found {
+    /// Whether a new start in a tunnel may be handed over to an instance that is not in it. `inside`: processes that are in that tunnel.
+    pub fn leads_out(&self, inside: &[u32]) -> bool {
+        self.instances.iter().any(|one| !one.is_beside(inside))
+    }
+
+    /// Whether a new start may have been handed over to an instance in the same tunnel, and to no other.
+    pub fn leads_in(&self, inside: &[u32]) -> bool {
+        !self.instances.is_empty() && !self.leads_out(inside)
+    }
+}
+
+impl Instance {
+    fn is_beside(&self, inside: &[u32]) -> bool {
+        let (Evidence::BusName { pid, .. } | Evidence::Profile { pid, .. }) = &self.evidence;
+        let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let theirs = pid.and_then(namespace);
+        self.place == Place::Elsewhere
+            && theirs.is_some()
+            && inside.iter().any(|pid| namespace(*pid) == theirs)
+    }
+}
+
 /// Looks at the session bus for the names that the app may own, and at the profiles of browsers below the user's home. `program` is that of its command line.
 pub async fn look(entry: &Entry, program: &Path) -> Found {
+    let mut found = look_at_all([(entry, program)]).await;
+    found.pop().unwrap_or_default()
+}
+
+/// The same for many apps, with one connection.
+pub async fn look_at_all(apps: impl IntoIterator<Item = (&Entry, &Path)>) -> Vec<Found> {
+    let session = zbus::Connection::session().await.ok();
+    let mut all = Vec::new();
+    for (entry, program) in apps {
+        all.push(look_on(session.as_ref(), entry, program).await);
+    }
+    all
+}
+
+async fn look_on(session: Option<&zbus::Connection>, entry: &Entry, program: &Path) -> Found {
     let mut found = Found::default();
     // GApplication takes its id as name; with DBusActivatable it is the desktop file's, and without it usually is.
     if is_bus_name(&entry.id) {
-        match owner(&entry.id).await {
+        match owner(session, &entry.id).await {
             Ok(Some(pid)) => found.instances.push(Instance {
                 place: pid.map_or(Place::Unknown, |pid| place(Path::new("/proc"), pid)),
                 evidence: Evidence::BusName {
@@ -136,8 +174,13 @@ fn is_bus_name(name: &str) -> bool {
 }
 
 /// Who owns a name on the session bus: nobody, or a process that may be unknown.
-async fn owner(name: &str) -> zbus::Result<Option<Option<u32>>> {
-    let connection = zbus::Connection::session().await?;
+async fn owner(
+    session: Option<&zbus::Connection>,
+    name: &str,
+) -> zbus::Result<Option<Option<u32>>> {
+    let no_bus =
+        || zbus::Error::InputOutput(std::sync::Arc::new(std::io::ErrorKind::NotConnected.into()));
+    let connection = session.ok_or_else(no_bus)?;
     let bus = "org.freedesktop.DBus";
     let ask = async |member: &'static str| {
         let path = "/org/freedesktop/DBus";

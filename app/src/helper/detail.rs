@@ -83,10 +83,12 @@ impl Helper {
         let (helper, app) = (self.clone(), app.to_owned());
         glib::spawn_future_local(async move {
             let Ok(client) = helper.client() else { return };
-            if let Ok(info) = soon(client.app(&app)).await
-                && let Some(app) = helper.model().app(&app)
-            {
-                app.set_info(info);
+            match soon(client.app(&app)).await {
+                Ok(info) if helper.model().app(&app).is_some() => {
+                    helper.model().take_app(&app, info);
+                }
+                Err(error) if error.code == Code::NotFound => helper.model().remove_app(&app),
+                _ => {}
             }
         });
     }

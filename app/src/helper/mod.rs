@@ -4,6 +4,7 @@
 mod calls;
 mod detail;
 mod inspect;
+mod start;
 
 use std::{
     cell::{Cell, RefCell},

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use gtk::{glib, prelude::*, subclass::prelude::*};
 use lonewire_api::{AppInfo, AppState, Dictionary};
 
+use super::Changes;
 use crate::present::app::Stopping;
 
 mod imp {
@@ -55,6 +56,14 @@ impl App {
     /// Whether any process of it is left.
     pub fn is_alive(&self) -> bool {
         self.imp().info.borrow().state != AppState::Ended
+    }
+
+    /// Waits until nothing of it is left.
+    pub async fn ended(&self) {
+        let changes = Changes::new(self, |app, changed| {
+            app.connect_version_notify(move |_| changed())
+        });
+        changes.until(|| (!self.is_alive()).then_some(())).await;
     }
 
     /// Takes in what it is now. How many processes it has, which a list does not tell, is kept.

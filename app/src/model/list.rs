@@ -175,6 +175,19 @@ impl Model {
         }
     }
 
+    /// Takes in what the service says of an app: one that has ended is not in the list.
+    pub(crate) fn take_app(&self, id: &str, info: AppInfo) -> App {
+        let known = self.app(id);
+        let app = known.clone().unwrap_or_else(|| App::new(id, info.clone()));
+        app.set_info(info);
+        match (known.is_some(), app.is_alive()) {
+            (false, true) => self.apps().append(&app),
+            (true, false) => self.remove_app(id),
+            _ => {}
+        }
+        app
+    }
+
     pub(crate) fn remove_app(&self, id: &str) {
         if let Some(position) = self.app(id).and_then(|app| self.apps().find(&app)) {
             self.apps().remove(position);

@@ -2,11 +2,15 @@
 //! but [`Model::shown`].
 
 mod app;
+mod changes;
 mod list;
+mod starting;
 mod traffic;
 mod tunnel;
 
 pub use app::App;
+pub use changes::Changes;
 pub use list::Model;
+pub use starting::Starting;
 pub use traffic::{SAMPLES, Traffic};
 pub use tunnel::{Pending, Tunnel};

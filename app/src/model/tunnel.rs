@@ -2,10 +2,11 @@
 
 use std::{cell::RefCell, rc::Rc, sync::OnceLock};
 
+use futures_util::future::{AbortHandle, AbortRegistration};
 use gtk::{glib, glib::subclass::Signal, prelude::*, subclass::prelude::*};
 use lonewire_api::{Dictionary, TunnelDetail, TunnelInfo, TunnelState};
 
-use super::Traffic;
+use super::{Starting, Traffic, starting::Waiting};
 use crate::present::state;
 
 /// What the helper was asked for and has not answered.
@@ -40,11 +41,21 @@ mod imp {
         pub folded: RefCell<Option<Rc<str>>>,
         #[property(get, set, builder(Pending::default()))]
         pub pending: Cell<Pending>,
+        /// Names of apps that wait for it to be protected; empty if none does.
+        #[property(name = "starting", get = Self::starting, type = String)]
+        pub waiting: RefCell<Vec<Waiting>>,
+        pub starts: Cell<u32>,
         pub detail: RefCell<Option<Rc<TunnelDetail>>>,
         pub traffic: RefCell<Traffic>,
     }
 
     impl Tunnel {
+        fn starting(&self) -> String {
+            let waiting = self.waiting.borrow();
+            let names: Vec<&str> = waiting.iter().map(|app| app.name.as_str()).collect();
+            names.join(", ")
+        }
+
         fn look(&self) -> state::Look {
             let info = self.info.borrow();
             state::look(info.state, info.apps)
@@ -140,6 +151,36 @@ impl Tunnel {
         self.set_info(detail.info.clone());
         self.imp().detail.replace(Some(Rc::new(detail)));
         self.emit_by_name::<()>("detailed", &[]);
+    }
+
+    /// An app waits for it from now on; what ends the wait where somebody cancels.
+    pub fn begin_start(&self, name: &str) -> (Starting, AbortRegistration) {
+        let imp = self.imp();
+        let number = imp.starts.get().wrapping_add(1);
+        imp.starts.set(number);
+        let (handle, registration) = AbortHandle::new_pair();
+        imp.waiting.borrow_mut().push(Waiting {
+            number,
+            name: name.to_owned(),
+            handle,
+        });
+        self.notify_starting();
+        let tunnel = self.clone();
+        (Starting { tunnel, number }, registration)
+    }
+
+    pub(super) fn end_start(&self, number: u32) {
+        let mut waiting = self.imp().waiting.borrow_mut();
+        waiting.retain(|app| app.number != number);
+        drop(waiting);
+        self.notify_starting();
+    }
+
+    /// Nothing waits for it any more.
+    pub fn cancel_starts(&self) {
+        for app in &*self.imp().waiting.borrow() {
+            app.handle.abort();
+        }
     }
 
     fn tell(&self, before: &TunnelInfo) {

@@ -6,6 +6,7 @@ pub mod check;
 pub mod connection;
 pub mod diagnostics;
 pub mod history;
+pub mod launch;
 pub mod options;
 pub mod reason;
 pub mod service;

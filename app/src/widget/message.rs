@@ -1,9 +1,11 @@
 //! Questions and longer messages over the window. Wraps AdwMessageDialog, which AdwAlertDialog replaces in newer libadwaita.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use adw::prelude::*;
 use gettextrs::gettext;
+
+use crate::model::Changes;
 
 /// How the button that goes on looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,4 +60,40 @@ pub fn tell(parent: &impl IsA<gtk::Window>, heading: &str, body: &str) {
     dialog.set_close_response("close");
     dialog.set_default_response(Some("close"));
     dialog.present();
+}
+
+/// A question with several answers: their names, labels and looks. The first is the one that Escape means. The answer's name.
+pub async fn choose(
+    parent: &impl IsA<gtk::Window>,
+    heading: &str,
+    body: &str,
+    answers: &[(&'static str, String, Option<Kind>)],
+) -> String {
+    let dialog = adw::MessageDialog::new(Some(parent), Some(heading), Some(body));
+    for (name, label, kind) in answers {
+        dialog.add_response(name, label);
+        match kind {
+            Some(Kind::Suggested) => {
+                dialog.set_response_appearance(name, adw::ResponseAppearance::Suggested);
+                dialog.set_default_response(Some(name));
+            }
+            Some(Kind::Destructive) => {
+                dialog.set_response_appearance(name, adw::ResponseAppearance::Destructive);
+            }
+            None => {}
+        }
+    }
+    if let Some((first, _, _)) = answers.first() {
+        dialog.set_close_response(first);
+    }
+    let answer: Rc<RefCell<Option<String>>> = Rc::default();
+    let given = answer.clone();
+    let changes = Changes::new(&dialog, |dialog, changed| {
+        dialog.connect_response(None, move |_, response| {
+            given.replace(Some(response.to_owned()));
+            changed();
+        })
+    });
+    dialog.present();
+    changes.until(|| answer.take()).await
 }

@@ -9,6 +9,8 @@ mod infobar;
 mod leaflet;
 mod message;
 mod options_dialog;
+mod picker;
+mod picker_row;
 mod preferences;
 mod sidebar;
 mod sparkline;

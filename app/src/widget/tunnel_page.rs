@@ -31,6 +31,10 @@ mod imp {
         #[template_child]
         pub run_app: TemplateChild<gtk::Button>,
         #[template_child]
+        pub starting: TemplateChild<adw::ActionRow>,
+        #[template_child]
+        pub starting_spinner: TemplateChild<gtk::Spinner>,
+        #[template_child]
         pub no_apps: TemplateChild<adw::ActionRow>,
         #[template_child]
         pub traffic: TemplateChild<TrafficGroup>,
@@ -131,10 +135,12 @@ impl TunnelPage {
             imp.handlers.replace(vec![
                 tunnel.connect_changed(on(Self::show_state)),
                 tunnel.connect_pending_notify(on(Self::show_state)),
+                tunnel.connect_starting_notify(on(Self::show_starting)),
                 tunnel.connect_detailed(on(|page| page.show_detail(false))),
             ]);
             self.show_state();
             self.show_apps();
+            self.show_starting();
             self.show_detail(true);
         }
         self.tell_shown();
@@ -221,7 +227,19 @@ impl TunnelPage {
             }
             imp.rows.replace(rows);
         }
-        imp.no_apps.set_visible(apps.is_empty());
+        self.show_starting();
+    }
+
+    /// What waits for the tunnel, and that there is nothing where there is nothing.
+    fn show_starting(&self) {
+        let imp = self.imp();
+        let starting = self.tunnel().map(|tunnel| tunnel.starting());
+        let starting = starting.unwrap_or_default();
+        imp.starting.set_title(&starting);
+        imp.starting.set_visible(!starting.is_empty());
+        imp.starting_spinner.set_spinning(!starting.is_empty());
+        let is_empty = imp.rows.borrow().is_empty() && starting.is_empty();
+        imp.no_apps.set_visible(is_empty);
     }
 
     fn show_detail(&self, is_new: bool) {

@@ -6,6 +6,7 @@ mod apps;
 mod list;
 mod look;
 mod preferences;
+mod run;
 mod size;
 mod tunnel;
 
@@ -134,6 +135,7 @@ impl Window {
         window.add_list_actions();
         window.add_look_actions();
         window.add_preferences_actions();
+        window.add_run_actions();
         window.fill(helper.model());
         imp.page.offer(&window);
         window

@@ -2,21 +2,17 @@
 
 use std::{fs, path::PathBuf};
 
-use gtk::{glib, prelude::*};
+use gtk::prelude::*;
 
 use super::Window;
+use crate::places;
 
 const DEFAULT: (i32, i32) = (900, 700);
 const LEAST: (i32, i32) = (360, 294);
 
 /// `$XDG_STATE_HOME/lonewire/window`: width, height, and `maximized` where it is.
 fn file() -> PathBuf {
-    // The binding for it asks for a newer GLib than this window does.
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .unwrap_or_else(|| glib::home_dir().join(".local/state"));
-    state.join("lonewire").join("window")
+    places::state().join("window")
 }
 
 /// Reads "900 700 maximized"; what makes no sense is as if it were not there.

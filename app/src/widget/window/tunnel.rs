@@ -21,6 +21,7 @@ pub(super) const ACTIONS: &[&str] = &[
     "rename",
     "remove",
     "copy-public-key",
+    "run-app",
 ];
 
 impl Window {
