@@ -76,6 +76,7 @@ impl InstalledApp {
     /// The row that stands for any other program: it has no id.
     pub fn other(title: &str, description: &str) -> Self {
         glib::Object::builder()
+            .property("id", "")
             .property("title", title)
             .property("description", description)
             .property("icon", gio::ThemedIcon::new("system-run-symbolic"))

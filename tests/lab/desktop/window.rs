@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Desktop, Node, State, Tree, access};
 use crate::{Running, world::READY};
@@ -162,7 +162,8 @@ impl<'d> Window<'d> {
     ) -> Result<T> {
         let end = Instant::now() + limit;
         loop {
-            let tree = self.tree()?;
+            // One that ended has said why.
+            let tree = self.tree().with_context(|| self.log())?;
             if let Some(found) = check(&tree) {
                 return Ok(found);
             }

@@ -1,0 +1,204 @@
+//! Ring window: an installed app from the picker into a tunnel, by keyboard and by search, and what is said of one that runs outside already.
+
+use std::{fs, time::Duration};
+
+use anyhow::Result;
+use lab::{
+    ALICE, Spec, World,
+    desktop::{Desktop, Look, Window},
+    product::text,
+    world::until,
+};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Says where it is and goes on.
+const STAYS: &str = "#!/bin/sh\nreadlink /proc/self/ns/net > \"$HOME/where.new\"\nprintf '%s\\n' \"$XDG_ACTIVATION_TOKEN\" > \"$HOME/token\"\n\
+    mv \"$HOME/where.new\" \"$HOME/where\"\nexec sleep 300\n";
+/// Waits for the word to end, as one does that has handed over.
+const LEAVES: &str =
+    "#!/bin/sh\n: > \"$HOME/started\"\nwhile [ ! -e \"$HOME/go\" ]; do sleep 0.05; done\n";
+
+struct Stage {
+    world: World,
+    desktop: Desktop,
+}
+
+/// A person with apps of their own and a tunnel.
+fn stage() -> Result<Stage> {
+    let mut world = World::new(Spec::product())?;
+    world.import(&ALICE, "demo", 0)?;
+    let folder = format!("{}/.local/share/applications", ALICE.home);
+    let home = ALICE.home;
+    for (name, script) in [("stays", STAYS), ("leaves", LEAVES)] {
+        fs::write(world.path(&format!("{home}/{name}")), script)?;
+    }
+    world.sh(&format!(
+        "chmod 755 {home}/stays {home}/leaves; mkdir -p {folder}"
+    ))?;
+    for (id, program, rest) in [
+        (
+            "org.example.Quill",
+            "stays",
+            "Name=Quill\nComment=Writes letters\nKeywords=zzink;\n",
+        ),
+        ("org.example.Solo", "stays", "Name=Solo\n"),
+        ("org.example.Brief", "leaves", "Name=Brief\n"),
+        ("org.example.Tty", "stays", "Name=Teletype\nTerminal=true\n"),
+    ] {
+        fs::write(
+            world.path(&format!("{folder}/{id}.desktop")),
+            format!("[Desktop Entry]\nType=Application\nExec={home}/{program}\n{rest}"),
+        )?;
+    }
+    world.sh(&format!("chown -R {}:{} {home}", ALICE.uid, ALICE.gid))?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    Ok(Stage { world, desktop })
+}
+
+impl Stage {
+    fn has(&self, file: &str) -> bool {
+        self.world.path(&format!("{}/{file}", ALICE.home)).exists()
+    }
+
+    fn read(&self, file: &str) -> Result<String> {
+        let path = self.world.path(&format!("{}/{file}", ALICE.home));
+        Ok(fs::read_to_string(path)?.trim().to_owned())
+    }
+
+    /// Opens the picker and searches.
+    fn search(&self, window: &Window<'_>, words: &str) -> Result<()> {
+        self.desktop.keys(&["ctrl+r"])?;
+        window.find("list item", "Other Command…*")?;
+        self.desktop.type_text(words)
+    }
+
+    fn apps(&self) -> Result<Vec<String>> {
+        let apps = self.world.apps(&ALICE)?;
+        let running = apps.iter().filter(|app| text(app, "state") != "ended");
+        Ok(running.map(|app| text(app, "name").to_owned()).collect())
+    }
+}
+
+#[test]
+fn an_app_is_found_run_in_the_tunnel_and_stopped() -> Result<()> {
+    let stage = stage()?;
+    let mut window = stage.desktop.window()?;
+    window.find("list item", "demo, Off")?;
+
+    // Nothing of that name, and back again.
+    stage.search(&window, "no such app")?;
+    window.reads("No Results Found")?;
+    stage.desktop.picture("picker-none")?;
+    stage.desktop.keys(&["Escape"])?;
+    window.gone("label", "No Results Found")?;
+
+    // By a keyword alone; the tunnel is off and is turned on first.
+    stage.search(&window, "zzink")?;
+    window.find("list item", "Quill, Writes letters")?;
+    stage.desktop.picture("picker")?;
+    stage.desktop.keys(&["Return"])?;
+    window.find_within(LIMIT, "list item", "demo, Protected · 1 app")?;
+    window.find("button", "Stop Quill")?;
+    until(LIMIT, "the app", || Ok(stage.has("where")))?;
+    let inside = stage
+        .world
+        .run_inside(&ALICE, "demo", &["readlink", "/proc/self/ns/net"])?
+        .ok()?;
+    assert_eq!(stage.read("where")?, inside.stdout.trim());
+    assert!(!stage.read("token")?.is_empty());
+    assert_eq!(stage.apps()?, ["Quill"]);
+    stage.desktop.picture("picker-running")?;
+
+    window.click("button", "Stop Quill")?;
+    window.find("list item", "demo, Protected")?;
+    assert!(stage.apps()?.is_empty());
+
+    // What was run last comes first; the second row by the arrow key.
+    window.click("button", "Run App…")?;
+    let first = window.wait(LIMIT, "the first app", |tree| {
+        let list = tree.find("list", "Apps")?;
+        let row = tree
+            .below(&list.place)
+            .find(|node| node.role == "list item")?;
+        Some(row.name.clone())
+    })?;
+    assert_eq!(first, "Quill, Writes letters");
+    stage.desktop.keys(&["Escape"])?;
+    window.gone("list", "Apps")?;
+
+    // By its command; one that is not there can not be run.
+    stage.search(&window, "no such app")?;
+    window.click("button", "Other Command…")?;
+    window.reads("There is no program “no” on this computer.")?;
+    window.write("text box", "Command", "sleep '300'")?;
+    window.gone("label", "There is no program “no” on this computer.")?;
+    stage.desktop.picture("picker-command")?;
+    window.click("button", "Run")?;
+    window.find("button", "Stop sleep")?;
+    assert_eq!(stage.apps()?, ["sleep"]);
+
+    // One for a terminal says so.
+    stage.search(&window, "Teletype")?;
+    window.find("list item", "Teletype")?;
+    stage.desktop.keys(&["Return"])?;
+    window.reads("“Teletype” needs a terminal")?;
+    assert_eq!(window.complaints(), [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn an_app_that_runs_outside_is_told_before_and_after() -> Result<()> {
+    let stage = stage()?;
+    let mut window = stage.desktop.window()?;
+    window.find("list item", "demo, Off")?;
+    window.click("check box", "Tunnel")?;
+    window.find("list item", "demo, Protected")?;
+    let name = |name: &str, owned: bool| {
+        zbus::block_on(async {
+            if owned {
+                stage.desktop.session.request_name(name).await
+            } else {
+                stage.desktop.session.release_name(name).await.map(|_| ())
+            }
+        })
+    };
+
+    name("org.example.Solo", true)?;
+    stage.search(&window, "Solo")?;
+    window.find("list item", "Solo, Already running outside the tunnel")?;
+    stage.desktop.picture("picker-outside")?;
+    stage.desktop.keys(&["Return"])?;
+    window.reads("Solo Is Already Running")?;
+    stage.desktop.picture("picker-already-running")?;
+    window.click("button", "Cancel")?;
+    window.gone("label", "Solo Is Already Running")?;
+    assert!(stage.apps()?.is_empty());
+
+    stage.search(&window, "Solo")?;
+    window.find("list item", "Solo, Already running outside the tunnel")?;
+    stage.desktop.keys(&["Return"])?;
+    window.click("button", "Close It First")?;
+    window.reads("Close Solo")?;
+    window.click("button", "Try Again")?;
+    window.reads("Solo Is Already Running")?;
+    window.click("button", "Close It First")?;
+    window.reads("Close Solo")?;
+    name("org.example.Solo", false)?;
+    window.click("button", "Try Again")?;
+    window.find("button", "Stop Solo")?;
+
+    // It hands over only once it is started.
+    stage.search(&window, "Brief")?;
+    window.find("list item", "Brief")?;
+    stage.desktop.keys(&["Return"])?;
+    until(LIMIT, "the app", || Ok(stage.has("started")))?;
+    name("org.example.Brief", true)?;
+    stage.world.sh(&format!(": > {}/go", ALICE.home))?;
+    window.reads("“Brief” opened outside the tunnel")?;
+    stage.desktop.picture("picker-handed-over")?;
+    window.click("button", "Details")?;
+    window.reads("Code: HandedOver")?;
+    assert_eq!(window.complaints(), [""; 0]);
+    Ok(())
+}
