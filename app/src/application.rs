@@ -17,6 +17,7 @@ const ACCELERATORS: &[(&str, &[&str])] = &[
     ("win.primary-menu", &["F10"]),
     ("win.import", &["<Control>o", "<Control>n"]),
     ("win.paste", &["<Control>v"]),
+    ("win.edit", &["<Control>e"]),
     ("win.run-app", &["<Control>r"]),
     ("win.search", &["<Control>f"]),
     ("win.preferences", &["<Control>comma"]),

@@ -6,6 +6,7 @@
 mod a11y;
 mod application;
 mod apps;
+mod config;
 mod error;
 mod helper;
 mod model;

@@ -2,6 +2,7 @@
 //! It never shows anything, and nothing in it waits without a deadline but for a person at a password prompt.
 
 mod calls;
+mod configs;
 mod detail;
 mod inspect;
 mod start;
@@ -15,6 +16,8 @@ use std::{
 
 use gtk::glib;
 use lonewire_api::{ApiError, AppInfo, Client, Code, Event, Events};
+
+pub use configs::Named;
 
 use crate::{
     model::{Model, Tunnel},

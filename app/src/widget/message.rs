@@ -97,3 +97,27 @@ pub async fn choose(
     dialog.present();
     changes.until(|| answer.take()).await
 }
+
+/// What was refused, with something below the text, and a way to go on where there is one.
+pub fn refusal(
+    parent: &impl IsA<gtk::Window>,
+    heading: &str,
+    body: &str,
+    below: Option<&gtk::Widget>,
+    retry: Option<(&str, Box<dyn Fn()>)>,
+) {
+    let dialog = adw::MessageDialog::new(Some(parent), Some(heading), Some(body));
+    dialog.add_response("close", &gettext("_Close"));
+    dialog.set_close_response("close");
+    dialog.set_extra_child(below);
+    match retry {
+        Some((label, then)) => {
+            dialog.add_response(YES, label);
+            dialog.set_response_appearance(YES, adw::ResponseAppearance::Suggested);
+            dialog.set_default_response(Some(YES));
+            dialog.connect_response(Some(YES), move |_, _| then());
+        }
+        None => dialog.set_default_response(Some("close")),
+    }
+    dialog.present();
+}

@@ -81,6 +81,28 @@ impl Error {
         .replace('-', "_")
     }
 
+    /// What the person knows it by; of an archive's entry too. Empty where it is about nothing of theirs.
+    pub fn origin(&self) -> String {
+        match self {
+            Self::BadEntry { origin, entry } => format!("{origin}: {}", entry_words(entry)),
+            Self::Unreadable { origin, .. }
+            | Self::NotAFile { origin, .. }
+            | Self::TooLarge { origin, .. }
+            | Self::BadArchive { origin }
+            | Self::LargeEntry { origin, .. }
+            | Self::ManyEntries { origin, .. }
+            | Self::EmptyArchive { origin }
+            | Self::BadPicture { origin }
+            | Self::LargePicture { origin }
+            | Self::NoQrCode { origin }
+            | Self::SlowPicture { origin }
+            | Self::SeveralQrCodes { origin }
+            | Self::Empty { origin }
+            | Self::Invalid { origin, .. } => origin.clone(),
+            Self::Memory(_) => String::new(),
+        }
+    }
+
     /// The line of a configuration that it is about first, from 1.
     pub fn line(&self) -> Option<u32> {
         match self {
@@ -119,7 +141,7 @@ impl fmt::Display for FileKind {
 }
 
 /// Bytes as the limits are told.
-fn size(bytes: usize) -> String {
+pub fn size(bytes: usize) -> String {
     match bytes / 1024 {
         kilo @ 0..1024 => format!("{kilo} KiB"),
         kilo => format!("{} MiB", kilo / 1024),

@@ -4,9 +4,10 @@
 mod archive;
 pub mod check;
 mod error;
+pub mod key;
 pub mod memfd;
 pub mod picture;
 pub mod read;
 pub mod source;
 
-pub use error::{Error, FileKind, Problem, Result};
+pub use error::{Error, FileKind, Problem, Result, size};

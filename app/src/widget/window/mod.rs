@@ -3,15 +3,19 @@
 
 mod all;
 mod apps;
+mod edit;
+mod import;
 mod list;
 mod look;
 mod preferences;
+mod receive;
 mod run;
 mod size;
+mod tell;
 mod tunnel;
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     fs,
     future::Future,
     path::Path,
@@ -77,6 +81,8 @@ mod imp {
         pub helper: OnceCell<Helper>,
         pub shelf: OnceCell<Rc<Shelf>>,
         pub handler: RefCell<Option<(Tunnel, glib::SignalHandlerId)>>,
+        /// What is on the clipboard was offered already.
+        pub is_offered: Cell<bool>,
     }
 
     #[glib::object_subclass]
@@ -136,6 +142,9 @@ impl Window {
         window.add_look_actions();
         window.add_preferences_actions();
         window.add_run_actions();
+        window.add_import_actions();
+        window.add_edit_actions();
+        window.receive();
         window.fill(helper.model());
         imp.page.offer(&window);
         window
@@ -256,15 +265,19 @@ impl Window {
         let ready = self
             .model()
             .is_some_and(|model| model.service() == ServiceState::Ready);
-        for name in tunnel::ACTIONS
-            .iter()
-            .chain(look::ACTIONS)
-            .chain(list::ACTIONS)
-        {
-            if let Some(action) = self.lookup_action(name).and_downcast::<gio::SimpleAction>() {
-                action.set_enabled(ready && self.tunnel().is_some());
+        let set = |names: &[&str], enabled| {
+            for name in names {
+                if let Some(action) = self.lookup_action(name).and_downcast::<gio::SimpleAction>() {
+                    action.set_enabled(enabled);
+                }
             }
-        }
+        };
+        let has_tunnel = ready && self.tunnel().is_some();
+        set(tunnel::ACTIONS, has_tunnel);
+        set(edit::ACTIONS, has_tunnel);
+        set(look::ACTIONS, has_tunnel);
+        set(list::ACTIONS, has_tunnel);
+        set(import::ACTIONS, ready);
     }
 
     fn add_own_actions(&self) {
@@ -298,9 +311,6 @@ impl Window {
             }),
         ]);
     }
-
-    /// Files that were dropped, or given on the command line.
-    pub fn open_files(&self, _files: &[gio::File]) {}
 
     /// Does something for the person, and tells them if it fails.
     pub fn attempt(&self, work: impl Future<Output = Result<()>> + 'static) {

@@ -1,0 +1,143 @@
+//! Ring window: configurations come in by every road a person has, are looked at before, and can be taken back.
+
+use std::{fs, os::unix::fs::chown, time::Duration};
+
+use anyhow::{Context as _, Result};
+use lab::{
+    ALICE, Spec, World,
+    desktop::{Desktop, Look},
+    product::text,
+    world::{READY, until},
+};
+
+const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+/// The public half of another.
+const PEER: &str = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+
+fn config(address: &str, more: &str) -> String {
+    format!(
+        "[Interface]\nPrivateKey = {KEY}\nAddress = {address}\nDNS = 10.0.0.1\n{more}\n\
+         [Peer]\nPublicKey = {PEER}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.7:51820\n"
+    )
+}
+
+/// A file in the person's home.
+fn file(world: &World, name: &str, bytes: &[u8]) -> Result<String> {
+    let inside = format!("{}/{name}", ALICE.home);
+    let path = world.path(&inside);
+    fs::write(&path, bytes).with_context(|| inside.clone())?;
+    chown(&path, Some(ALICE.uid), Some(ALICE.gid))?;
+    Ok(inside)
+}
+
+fn names(world: &World) -> Result<Vec<String>> {
+    let tunnels = world.tunnels(&ALICE)?;
+    let mut names: Vec<_> = tunnels
+        .iter()
+        .map(|one| text(one, "name").to_owned())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Types a path into the file chooser with this title, and lets it go on.
+fn choose(desktop: &Desktop, title: &str, path: &str) -> Result<()> {
+    desktop.run(&[
+        "xdotool",
+        "search",
+        "--sync",
+        "--onlyvisible",
+        "--name",
+        title,
+        "windowfocus",
+        "--sync",
+    ])?;
+    desktop.keys(&["ctrl+l"])?;
+    desktop.type_text(path)?;
+    desktop.keys(&["Return"])
+}
+
+#[test]
+fn a_pasted_configuration_is_reviewed_added_and_taken_back() -> Result<()> {
+    let world = World::new(Spec::product())?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    let mut window = desktop.window()?;
+    window.find("button", "*Paste Configuration")?;
+    desktop.picture("import-empty")?;
+
+    desktop.copy(&config("10.0.0.2/32", "PostUp = touch /tmp/pwned"))?;
+    desktop.keys(&["ctrl+v"])?;
+    window.reads("IPv6 is blocked")?;
+    window.reads("PostUp (line 5)")?;
+    window.reads("Keep the provider’s file")?;
+    desktop.picture("import-review")?;
+    window.click("button", "*Cancel")?;
+    window.gone("button", "*Cancel")?;
+    assert_eq!(names(&world)?, Vec::<String>::new());
+
+    desktop.keys(&["ctrl+v"])?;
+    window.find("button", "*Add")?;
+    window.write("text box", "Name", "mullvad se1")?;
+    desktop.picture("import-named")?;
+    desktop.keys(&["Return"])?;
+    window.reads("“mullvad se1” added")?;
+    desktop.picture("import-added")?;
+    assert_eq!(names(&world)?, ["mullvad se1"]);
+    window.click("button", "*Undo")?;
+    until(READY, "the end of the tunnel", || {
+        Ok(names(&world)?.is_empty())
+    })?;
+    assert_eq!(window.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_wrong_is_shown_where_it_is_wrong() -> Result<()> {
+    let world = World::new(Spec::product())?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    let bad = config("10.0.0.2/32", "").replace("0.0.0.0/0", "10.0.0.0/33");
+    let bad = file(&world, "work.conf", bad.as_bytes())?;
+    let mut window = desktop.window()?;
+    window.click("button", "*Import File…")?;
+    choose(&desktop, "Import Configurations", &bad)?;
+    window.reads("Could Not Import “work.conf”")?;
+    window.reads("Line 8: “AllowedIPs” is not a valid address range: “10.0.0.0/33”.")?;
+    window.reads("Nothing was changed.")?;
+    desktop.picture("import-error")?;
+    let words = window.tree()?;
+    assert!(!words.words().iter().any(|word| word.contains(&KEY[..8])));
+    assert_eq!(window.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn an_archive_of_hundreds_is_added_in_one_go() -> Result<()> {
+    let world = World::new(Spec::product())?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    let folder = world.path(&format!("{}/many", ALICE.home));
+    fs::create_dir(&folder)?;
+    for number in 0..300 {
+        let address = format!("10.1.{}.{}/32", number / 200, number % 200 + 2);
+        fs::write(
+            folder.join(format!("se{number:03}.conf")),
+            config(&address, ""),
+        )?;
+    }
+    fs::write(folder.join("broken.conf"), "[Interface]\nMTU = x\n")?;
+    let archive = format!("{}/provider.zip", ALICE.home);
+    world.sh(&format!(
+        "cd {}/many && python3 -m zipfile -c {archive} *.conf && chmod 644 {archive}",
+        ALICE.home
+    ))?;
+    let mut window = desktop.open(&["lonewire-gtk", &archive])?;
+    window.reads("300 configurations can be added. 1 can not.")?;
+    desktop.picture("import-many")?;
+    window.click("button", "*Add 300 Tunnels")?;
+    window.reads_within(Duration::from_secs(60), "Added 300 of 301")?;
+    desktop.picture("import-many-added")?;
+    assert_eq!(names(&world)?.len(), 300);
+    window.click("button", "*Details")?;
+    window.reads("broken.conf: Line 1")?;
+    assert_eq!(window.complaints(), Vec::<String>::new());
+    Ok(())
+}
