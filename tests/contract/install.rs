@@ -59,7 +59,7 @@ fn everything_listed_exists_once_and_goes_where_its_folder_says() {
             file.destination
         );
         assert_eq!(
-            file.source.is_some(),
+            file.source.is_some() || file.built.is_some(),
             file.program.is_none(),
             "{}",
             file.destination
@@ -154,4 +154,23 @@ fn no_polkit_rules_are_shipped() {
             .iter()
             .any(|file| file.ends_with(".rules") || file.ends_with(".pkla"))
     );
+}
+
+#[test]
+fn every_language_is_installed() {
+    let listed: BTreeSet<_> = list()
+        .unwrap()
+        .into_iter()
+        .filter(|file| file.source.is_none())
+        .filter_map(|file| Some((file.built?, file.destination)))
+        .collect();
+    let expected: BTreeSet<_> = lab::words::languages(repo::top())
+        .unwrap()
+        .into_iter()
+        .map(|language| {
+            let path = format!("locale/{language}/LC_MESSAGES/{}.mo", lab::words::DOMAIN);
+            (path.clone(), format!("/usr/share/{path}"))
+        })
+        .collect();
+    assert_eq!(listed, expected);
 }

@@ -12,3 +12,4 @@ mod repo;
 mod setup;
 mod supply;
 mod units;
+mod words;

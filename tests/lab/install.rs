@@ -16,6 +16,8 @@ pub struct Installed {
     pub source: Option<String>,
     /// name of a built program.
     pub program: Option<String>,
+    /// Path in the folder of the built programs, of what `cargo xtask build` makes of translations; of `source`, if that is said too.
+    pub built: Option<String>,
     pub destination: String,
     /// Octal.
     pub mode: String,
@@ -27,9 +29,9 @@ impl Installed {
     /// # Errors
     /// The list does not say.
     pub fn origin(&self, project: &Path, programs: &Path) -> Result<PathBuf> {
-        match (&self.source, &self.program) {
-            (Some(source), None) => Ok(project.join(source)),
-            (None, Some(name)) => Ok(programs.join(name)),
+        match (&self.source, &self.program, &self.built) {
+            (Some(source), None, None) => Ok(project.join(source)),
+            (None, Some(name), None) | (_, None, Some(name)) => Ok(programs.join(name)),
             _ => bail!("{}: either a source or a program", self.destination),
         }
     }

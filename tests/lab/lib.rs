@@ -65,6 +65,7 @@ pub mod unit;
 pub mod uplinks;
 pub mod users;
 pub mod warden;
+pub mod words;
 pub mod world;
 
 pub use baseline::Baseline;

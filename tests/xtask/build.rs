@@ -1,10 +1,10 @@
 //! `cargo xtask build`: each program on its own, since a build of the workspace gives each the features of all, and into the folder
-//! where worlds look for them; the manual beside them.
+//! where worlds look for them; the manual and the translations beside them.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
-use lab::programs;
+use lab::{programs, words};
 
 use crate::cargo::{self, cargo};
 
@@ -47,6 +47,7 @@ pub fn build(release: bool) -> Result<()> {
         cargo::run(&mut command)?;
         place(&made.join(profile).join(name), &folder.join(name))?;
     }
+    words::build(&programs::project(), &folder)?;
     manual(&folder)
 }
 

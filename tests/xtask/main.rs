@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod cargo;
 mod demo;
+mod i18n;
 mod setup;
 mod test;
 
@@ -28,6 +29,8 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+    /// Take the window's words out of its sources, for translators: data/po.
+    I18n,
     /// Run the tests that need no virtual machine.
     Test(test::Arguments),
     /// Show that a program in a tunnel is protected, in a world made for it.
@@ -63,6 +66,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Build { release } => build::build(release),
+        Command::I18n => i18n::run(),
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
