@@ -106,6 +106,20 @@ fn a_file_that_is_wrong_is_shown_where_it_is_wrong() -> Result<()> {
     desktop.picture("import-error")?;
     let words = window.tree()?;
     assert!(!words.words().iter().any(|word| word.contains(&KEY[..8])));
+
+    // The text can be put right there and then; the file stays as it is.
+    window.click("button", "*Edit and Retry")?;
+    window.find("text box", "Configuration")?;
+    desktop.picture("import-edit-and-retry")?;
+    let before = window.read("text box", "Configuration")?;
+    let right = before.replace("10.0.0.0/33", "10.0.0.0/8");
+    window.write("text box", "Configuration", &right)?;
+    window.gone("label", "Line 8: *")?;
+    window.click("button", "*Try Again")?;
+    window.reads("Only 10.0.0.0/8 is reachable.")?;
+    window.click("button", "*Add")?;
+    window.reads("“work” added")?;
+    assert_eq!(names(&world)?, ["work"]);
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What is to be told of a configuration while it is typed.
 
 use lonewire_client::config::{Error, check, key};
-use lonewire_core::wgconf::Key;
+use lonewire_core::secret::Secret;
 
 use super::problem;
 
@@ -22,21 +22,37 @@ pub fn judge(text: &[u8], stored_key: Option<&str>) -> Verdict {
         Some(_) => check::replacing("", text),
         None => check::new("", text),
     };
+    let public_key = public_key(text, stored_key);
     match parsed {
-        Ok(parsed) => Verdict {
-            public_key: match &parsed.config.interface.private_key {
-                Key::Given(secret) => Some(key::public(secret).to_string()),
-                Key::Unchanged => stored_key.map(str::to_owned),
-            },
+        Ok(_) => Verdict {
+            public_key,
             ..Verdict::default()
         },
         Err(error) => Verdict {
             wrong: problem::refusal(&error),
             lines: lines(&error),
-            public_key: None,
+            public_key,
         },
     }
 }
+
+/// Of the first private key in a text, whatever else is wrong with it.
+fn public_key(text: &[u8], stored_key: Option<&str>) -> Option<String> {
+    let value = std::str::from_utf8(text).ok()?.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let is_private = name.trim().eq_ignore_ascii_case("PrivateKey");
+        let value = value.split('#').next().unwrap_or_default();
+        is_private.then_some(value.trim())
+    })?;
+    match Secret::from_base64(value) {
+        Some(secret) => Some(key::public(&secret).to_string()),
+        None if value == UNCHANGED => stored_key.map(str::to_owned),
+        None => None,
+    }
+}
+
+/// Stands for a key that is stored.
+const UNCHANGED: &str = "(unchanged)";
 
 fn lines(error: &Error) -> Vec<u32> {
     match error {
@@ -72,7 +88,10 @@ mod tests {
             judge(kept, Some("stored")).public_key.as_deref(),
             Some("stored")
         );
-        assert_eq!(judge(kept, None).lines, [2]);
+        let new = judge(kept, None);
+        assert_eq!((new.lines, new.public_key), (vec![2], None));
+        let halfway = &typed.replace("X08F", "");
+        assert_eq!(judge(halfway.as_bytes(), None).public_key, None);
     }
 
     #[test]
@@ -81,6 +100,7 @@ mod tests {
         let verdict = judge(text.as_bytes(), None);
         assert_eq!(verdict.lines, [3, 4]);
         assert!(verdict.wrong.starts_with("Line 3:"), "{}", verdict.wrong);
+        assert_eq!(verdict.public_key.as_deref(), Some(PUBLIC));
         let right = text.replace("= 1\n", "= 1420\n").replace('!', "10.0.0.1");
         assert_eq!(judge(right.as_bytes(), None).wrong, "");
     }

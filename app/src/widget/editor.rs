@@ -127,7 +127,10 @@ mod imp {
                 &gettext("Discard Changes?"),
                 &gettext("What was typed is lost. Nothing else is changed."),
                 (&gettext("_Discard"), Kind::Destructive),
-                move || closing.finish(),
+                // The question lets go of its parent first.
+                move || {
+                    glib::idle_add_local_once(move || closing.finish());
+                },
             )
             .present();
             glib::Propagation::Stop

@@ -91,15 +91,19 @@ impl Gutter {
     fn draw(&self, snapshot: &gtk::Snapshot) {
         let Some(view) = self.view() else { return };
         let seen = view.visible_rect();
-        let (mut line, _) = view.line_at_y(seen.y());
+        let (first, _) = view.line_at_y(seen.y());
+        let buffer = view.buffer();
         let color = self.style_context().color();
         let wrong = self.imp().wrong.borrow();
-        loop {
+        for index in first.line()..buffer.line_count() {
+            let Some(line) = buffer.iter_at_line(index) else {
+                return;
+            };
             let (top, height) = view.line_yrange(&line);
             if top > seen.y() + seen.height() {
                 return;
             }
-            let number = line.line() + 1;
+            let number = index + 1;
             let mark = if wrong.contains(&number) { "▸ " } else { "" };
             let layout = self.create_pango_layout(Some(&format!("{mark}{number}")));
             layout.set_alignment(pango::Alignment::Right);
@@ -112,9 +116,6 @@ impl Gutter {
             snapshot.translate(&gtk::graphene::Point::new(x as f32, (y + rise) as f32));
             snapshot.append_layout(&layout, &color);
             snapshot.restore();
-            if !line.forward_line() {
-                return;
-            }
         }
     }
 }
