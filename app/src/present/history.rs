@@ -64,10 +64,13 @@ fn line(entry: &LogEntry, end: Option<u64>) -> Line {
         )
     };
     let length = match end {
-        Some(end) if entry.state != TunnelState::Off => fill(
-            &gettext("For {length}"),
-            &[("length", &time::length(entry.time, end))],
-        ),
+        // A state that was passed through lasted no time worth telling.
+        Some(end) if entry.state != TunnelState::Off && end.saturating_sub(entry.time) >= 1_000 => {
+            fill(
+                &gettext("For {length}"),
+                &[("length", &time::length(entry.time, end))],
+            )
+        }
         Some(_) => String::new(),
         None => gettext("Until now"),
     };

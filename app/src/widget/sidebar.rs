@@ -202,12 +202,20 @@ impl Sidebar {
 
     fn row(&self) -> TunnelRow {
         let row = TunnelRow::new();
-        // A click on the row that is selected already opens it too.
+        // A click on the row that is selected already opens it too. Whoever opens it may hide the list: that comes after the list's own share of the click.
         let click = gtk::GestureClick::new();
         click.connect_released(glib::clone!(
             #[weak(rename_to = sidebar)]
             self,
-            move |_, _, _, _| sidebar.emit_by_name::<()>("opened", &[])
+            #[weak]
+            row,
+            move |_, _, _, _| {
+                let Some(tunnel) = row.tunnel() else { return };
+                glib::idle_add_local_once(move || {
+                    sidebar.select(&tunnel.id());
+                    sidebar.emit_by_name::<()>("opened", &[]);
+                });
+            }
         ));
         row.add_controller(click);
         let second = gtk::GestureClick::builder()

@@ -40,6 +40,7 @@ pub enum State {
 const ROLES: &[(u32, &str)] = &[
     (2, "alert"),
     (7, "check box"),
+    (8, "check menu item"),
     (11, "combo box"),
     (16, "dialog"),
     (20, "widget"),
