@@ -40,6 +40,16 @@ fn names(world: &World) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The QR code of a text, as a picture in the person's home.
+fn code(world: &World, name: &str, text: &str) -> Result<String> {
+    let source = file(world, "code.txt", text.as_bytes())?;
+    let picture = format!("{}/{name}", ALICE.home);
+    world.sh(&format!(
+        "qrencode -o {picture} -r {source} && chmod 644 {picture}"
+    ))?;
+    Ok(picture)
+}
+
 /// Types a path into the file chooser with this title, and lets it go on.
 fn choose(desktop: &Desktop, title: &str, path: &str) -> Result<()> {
     desktop.run(&[
@@ -152,6 +162,83 @@ fn an_archive_of_hundreds_is_added_in_one_go() -> Result<()> {
     assert_eq!(names(&world)?.len(), 300);
     window.click("button", "*Details")?;
     window.reads("broken.conf: Line 1")?;
+    assert_eq!(window.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_picture_of_a_qr_code_is_opened_and_pasted_and_one_without_is_refused() -> Result<()> {
+    let world = World::new(Spec::product())?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    let good = code(&world, "phone.png", &config("10.0.0.2/32", ""))?;
+    let empty = format!("{}/holiday.png", ALICE.home);
+    world.sh(&format!(
+        "convert -size 300x200 xc:gray {empty} && chmod 644 {empty}"
+    ))?;
+    let mut window = desktop.open(&["lonewire-gtk", &good])?;
+    window.reads("192.0.2.7:51820")?;
+    desktop.keys(&["Return"])?;
+    window.reads("“phone” added")?;
+
+    for (picture, words) in [
+        (&empty, "There is no QR code in the picture"),
+        (&good, "Keep the provider’s file"),
+    ] {
+        let line = format!("xclip -selection clipboard -t image/png -in {picture} >/dev/null 2>&1");
+        desktop.run(&["sh", "-c", &line])?;
+        desktop.keys(&["ctrl+v"])?;
+        window.reads(words)?;
+        desktop.keys(&["Escape"])?;
+        window.gone("label", &format!("{words}*"))?;
+    }
+    assert_eq!(names(&world)?, ["phone"]);
+    assert_eq!(window.complaints(), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn a_configuration_on_the_clipboard_is_offered_once() -> Result<()> {
+    let world = World::new(Spec::product())?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    desktop.copy(&config("10.0.0.2/32", ""))?;
+    let mut window = desktop.window()?;
+    window.reads("WireGuard configuration on clipboard")?;
+    desktop.picture("import-offer")?;
+    window.click("button", "*Import")?;
+    window.find("button", "*Add")?;
+    window.gone("label", "WireGuard configuration on clipboard")?;
+    desktop.keys(&["Escape"])?;
+    window.gone("button", "*Add")?;
+    // The window is looked at again, and has something else to do first.
+    desktop.keys(&["ctrl+v"])?;
+    window.find("button", "*Add")?;
+    let tree = window.tree()?;
+    assert!(
+        !tree
+            .words()
+            .iter()
+            .any(|word| word.contains("on clipboard"))
+    );
+    desktop.keys(&["Escape"])?;
+    window.gone("button", "*Add")?;
+
+    // What is no configuration is refused when it is pasted, and never offered.
+    desktop.copy("my shopping list")?;
+    desktop.keys(&["ctrl+v"])?;
+    window.reads("Could Not Import the Configuration")?;
+    desktop.picture("import-error-pasted")?;
+    desktop.keys(&["Escape"])?;
+    window.gone("label", "Could Not Import the Configuration")?;
+    desktop.copy(" ")?;
+    desktop.keys(&["ctrl+v"])?;
+    window.reads("There is no configuration on the clipboard")?;
+    let tree = window.tree()?;
+    assert!(
+        !tree
+            .words()
+            .iter()
+            .any(|word| word.contains("configuration on clipboard"))
+    );
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }

@@ -28,11 +28,15 @@ impl Window {
                 window.imp().is_offered.set(false);
             }
         });
-        self.connect_is_active_notify(|window| {
-            if window.is_active() {
-                window.offer_clipboard();
-            }
-        });
+        self.connect_is_active_notify(Self::offer_clipboard);
+        if let Some(model) = self.model() {
+            let window = self.downgrade();
+            model.connect_service_notify(move |_| {
+                if let Some(window) = window.upgrade() {
+                    window.offer_clipboard();
+                }
+            });
+        }
     }
 
     fn take_drops(&self) {
@@ -159,7 +163,8 @@ impl Window {
         let is_text = TEXTS
             .iter()
             .any(|text| clipboard.formats().contain_mime_type(text));
-        if !is_text || clipboard.is_local() || !self.is_ready() || self.imp().is_offered.get() {
+        let is_seen = self.is_active() && self.is_ready();
+        if !is_text || !is_seen || clipboard.is_local() || self.imp().is_offered.get() {
             return;
         }
         self.imp().is_offered.set(true);
