@@ -242,3 +242,30 @@ fn a_configuration_on_the_clipboard_is_offered_once() -> Result<()> {
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }
+
+#[test]
+fn what_is_dropped_on_the_window_is_looked_at() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    world.import(&ALICE, "demo", 0)?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    let window = desktop.window()?;
+    window.find("list item", "demo*")?;
+    // A text of the window's own is dragged: no other program is needed for that.
+    desktop.keys(&["ctrl+f"])?;
+    desktop.type_text("[Interface]")?;
+    window.reads("No Results Found")?;
+    desktop.keys(&["ctrl+a"])?;
+    desktop.picture("import-drag")?;
+    let from = ["xdotool", "mousemove", "150", "125", "mousedown", "1"];
+    desktop.run(&from)?;
+    for step in 1..30 {
+        let x = (150 + step * 15).to_string();
+        desktop.run(&["xdotool", "mousemove", &x, "300"])?;
+    }
+    desktop.picture("import-dragged")?;
+    desktop.run(&["xdotool", "mouseup", "1"])?;
+    window.reads("Could Not Import the Configuration")?;
+    window.reads("the [Interface] section has no “PrivateKey”")?;
+    assert_eq!(window.complaints(), Vec::<String>::new());
+    Ok(())
+}

@@ -99,15 +99,18 @@ fn reach(config: &Config) -> String {
         .join(", ");
     let more = ranges.len().saturating_sub(RANGES);
     if more == 0 {
-        return fill(
-            &gettext("Only {ranges} is reachable."),
-            &[("ranges", &shown)],
+        let count = u32::try_from(ranges.len()).unwrap_or(u32::MAX);
+        let text = ngettext(
+            "Only {ranges} is reachable.",
+            "Only {ranges} are reachable.",
+            count,
         );
+        return fill(&text, &[("ranges", &shown)]);
     }
     let more = u32::try_from(more).unwrap_or(u32::MAX);
     fill(
         &ngettext(
-            "Only {ranges} and {count} more range is reachable.",
+            "Only {ranges} and {count} more range are reachable.",
             "Only {ranges} and {count} more ranges are reachable.",
             more,
         ),
