@@ -44,7 +44,7 @@ pub struct Found {
 }
 
 /// Looks at one text.
-pub fn judge(origin: &str, name: &str, text: Text) -> Result<Draft, Refused> {
+pub fn judge(origin: &str, name: &str, text: Text) -> Result<Draft, Box<Refused>> {
     match config::check::new(origin, &text) {
         Ok(parsed) => Ok(Draft {
             origin: origin.to_owned(),
@@ -53,11 +53,11 @@ pub fn judge(origin: &str, name: &str, text: Text) -> Result<Draft, Refused> {
             text,
             parsed,
         }),
-        Err(error) => Err(Refused {
+        Err(error) => Err(Box::new(Refused {
             origin: origin.to_owned(),
             name: name.to_owned(),
             text: std::str::from_utf8(&text).is_ok().then_some(text),
             error,
-        }),
+        })),
     }
 }

@@ -113,7 +113,7 @@ impl Found {
     fn take(&mut self, origin: &str, name: &str, text: Text) {
         match judge(origin, name, text) {
             Ok(draft) => self.drafts.push(draft),
-            Err(refused) => self.refused.push(refused),
+            Err(refused) => self.refused.push(*refused),
         }
     }
 

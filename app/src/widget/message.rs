@@ -98,13 +98,16 @@ pub async fn choose(
     changes.until(|| answer.take()).await
 }
 
+/// A button that goes on, and what it does.
+pub type Retry<'a> = (&'a str, Box<dyn Fn()>);
+
 /// What was refused, with something below the text, and a way to go on where there is one.
 pub fn refusal(
     parent: &impl IsA<gtk::Window>,
     heading: &str,
     body: &str,
     below: Option<&gtk::Widget>,
-    retry: Option<(&str, Box<dyn Fn()>)>,
+    retry: Option<Retry<'_>>,
 ) {
     let dialog = adw::MessageDialog::new(Some(parent), Some(heading), Some(body));
     dialog.add_response("close", &gettext("_Close"));
