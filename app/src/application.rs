@@ -4,7 +4,7 @@ use adw::subclass::prelude::*;
 use gettextrs::gettext;
 use gtk::{gio, glib, prelude::*};
 
-use crate::{APP_ID, helper::Helper, model::Model, widget::Window};
+use crate::{APP_ID, helper::Helper, model::Model, notify, widget::Window};
 
 /// Keys of actions, those of a window's features too: one table, so that no key is taken twice.
 const ACCELERATORS: &[(&str, &[&str])] = &[
@@ -62,6 +62,23 @@ mod imp {
                     }
                 })
                 .build()]);
+            // What notifications lead to: their target is a tunnel's id.
+            let about = |name: &str, run: fn(&Window, &str)| {
+                gio::ActionEntry::builder(name)
+                    .parameter_type(Some(glib::VariantTy::STRING))
+                    .activate(move |application: &super::Application, _, id| {
+                        let window = application.window();
+                        window.present();
+                        if let Some(id) = id.and_then(glib::Variant::str) {
+                            run(&window, id);
+                        }
+                    })
+                    .build()
+            };
+            application.add_action_entries([
+                about("show-tunnel", Window::show_tunnel),
+                about("retry", Window::retry),
+            ]);
         }
 
         fn activate(&self) {
@@ -103,10 +120,11 @@ impl Application {
             .into_iter()
             .find_map(|window| window.downcast::<Window>().ok());
         open.unwrap_or_else(|| {
-            let helper = self
-                .imp()
-                .helper
-                .get_or_init(|| Helper::new(&Model::default()));
+            let helper = self.imp().helper.get_or_init(|| {
+                let model = Model::default();
+                notify::follow(self, &model);
+                Helper::new(&model)
+            });
             Window::new(self, helper)
         })
     }

@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod helper;
 mod model;
+mod notify;
 mod places;
 mod present;
 mod shelf;

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use anyhow::Result;
 use lab::{
-    ALICE, Spec, World,
+    ALICE, Program, Spec, World,
     desktop::{Desktop, Look, Window},
     product::text,
     world::until,
@@ -68,9 +68,28 @@ impl Stage {
 
     /// Opens the picker and searches.
     fn search(&self, window: &Window<'_>, words: &str) -> Result<()> {
+        self.active("Lonewire")?;
         self.desktop.keys(&["ctrl+r"])?;
+        self.active("Run App in demo")?;
         window.find("list item", "Other Command…*")?;
-        self.desktop.type_text(words)
+        self.desktop.type_text(words)?;
+        // Nothing is left but what fits, and the row for other commands.
+        window.wait(LIMIT, words, |tree| {
+            let rows = tree.find("list", "Installed Apps").map(|list| {
+                let below = tree.below(&list.place);
+                below.filter(|node| node.role == "list item").count()
+            });
+            (rows.unwrap_or_default() <= 2).then_some(())
+        })
+    }
+
+    /// Waits until the window with this title gets the keys.
+    fn active(&self, title: &str) -> Result<()> {
+        until(LIMIT, title, || {
+            let name = ["xdotool", "getactivewindow", "getwindowname"];
+            let name = self.desktop.run(&name);
+            Ok(name.is_ok_and(|name| name.stdout.trim() == title))
+        })
     }
 
     fn apps(&self) -> Result<Vec<String>> {
@@ -88,10 +107,11 @@ fn an_app_is_found_run_in_the_tunnel_and_stopped() -> Result<()> {
 
     // Nothing of that name, and back again.
     stage.search(&window, "no such app")?;
-    window.reads("No Results Found")?;
+    window.find("button", "Other Command…")?;
+    window.gone("list item", "Other Command…*")?;
     stage.desktop.picture("picker-none")?;
     stage.desktop.keys(&["Escape"])?;
-    window.gone("label", "No Results Found")?;
+    window.gone("button", "Other Command…")?;
 
     // By a keyword alone; the tunnel is off and is turned on first.
     stage.search(&window, "zzink")?;
@@ -117,7 +137,7 @@ fn an_app_is_found_run_in_the_tunnel_and_stopped() -> Result<()> {
     // What was run last comes first; the second row by the arrow key.
     window.click("button", "Run App…")?;
     let first = window.wait(LIMIT, "the first app", |tree| {
-        let list = tree.find("list", "Apps")?;
+        let list = tree.find("list", "Installed Apps")?;
         let row = tree
             .below(&list.place)
             .find(|node| node.role == "list item")?;
@@ -125,7 +145,7 @@ fn an_app_is_found_run_in_the_tunnel_and_stopped() -> Result<()> {
     })?;
     assert_eq!(first, "Quill, Writes letters");
     stage.desktop.keys(&["Escape"])?;
-    window.gone("list", "Apps")?;
+    window.gone("list", "Installed Apps")?;
 
     // By its command; one that is not there can not be run.
     stage.search(&window, "no such app")?;
@@ -139,7 +159,7 @@ fn an_app_is_found_run_in_the_tunnel_and_stopped() -> Result<()> {
     assert_eq!(stage.apps()?, ["sleep"]);
 
     // One for a terminal says so.
-    stage.search(&window, "Teletype")?;
+    stage.search(&window, "teletype")?;
     window.find("list item", "Teletype")?;
     stage.desktop.keys(&["Return"])?;
     window.reads("“Teletype” needs a terminal")?;
@@ -165,7 +185,7 @@ fn an_app_that_runs_outside_is_told_before_and_after() -> Result<()> {
     };
 
     name("org.example.Solo", true)?;
-    stage.search(&window, "Solo")?;
+    stage.search(&window, "solo")?;
     window.find("list item", "Solo, Already running outside the tunnel")?;
     stage.desktop.picture("picker-outside")?;
     stage.desktop.keys(&["Return"])?;
@@ -175,7 +195,7 @@ fn an_app_that_runs_outside_is_told_before_and_after() -> Result<()> {
     window.gone("label", "Solo Is Already Running")?;
     assert!(stage.apps()?.is_empty());
 
-    stage.search(&window, "Solo")?;
+    stage.search(&window, "solo")?;
     window.find("list item", "Solo, Already running outside the tunnel")?;
     stage.desktop.keys(&["Return"])?;
     window.click("button", "Close It First")?;
@@ -189,7 +209,7 @@ fn an_app_that_runs_outside_is_told_before_and_after() -> Result<()> {
     window.find("button", "Stop Solo")?;
 
     // It hands over only once it is started.
-    stage.search(&window, "Brief")?;
+    stage.search(&window, "brief")?;
     window.find("list item", "Brief")?;
     stage.desktop.keys(&["Return"])?;
     until(LIMIT, "the app", || Ok(stage.has("started")))?;
@@ -199,6 +219,60 @@ fn an_app_that_runs_outside_is_told_before_and_after() -> Result<()> {
     stage.desktop.picture("picker-handed-over")?;
     window.click("button", "Details")?;
     window.reads("Code: HandedOver")?;
+    let told = stage.desktop.notices.all();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].title, "“Brief” opened outside the tunnel");
+    assert_eq!(window.complaints(), [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn a_blocked_tunnel_is_told_to_somebody_who_looks_elsewhere() -> Result<()> {
+    let mut stage = stage()?;
+    let window = stage.desktop.window()?;
+    window.find("list item", "demo, Off")?;
+    stage.search(&window, "zzink")?;
+    window.find("list item", "Quill, Writes letters")?;
+    stage.desktop.keys(&["Return"])?;
+    window.find_within(LIMIT, "list item", "demo, Protected · 1 app")?;
+    assert_eq!(stage.desktop.notices.all(), []);
+
+    stage.world.stop(Program::DataPlane)?;
+    until(LIMIT, "the notification", || {
+        let told = stage.desktop.notices.all();
+        Ok(told
+            .iter()
+            .any(|notice| notice.title == "“demo” is blocked"))
+    })?;
+    let told = stage.desktop.notices.all();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0]
+            .body
+            .contains("1 app is offline and stays in the tunnel."),
+        "{told:?}"
+    );
+    assert!(
+        told[0].actions.iter().any(|label| label == "Try Again"),
+        "{told:?}"
+    );
+
+    // It comes back, and what was told of it goes away.
+    stage.world.restart(Program::DataPlane)?;
+    window.find_within(LIMIT, "list item", "demo, Protected · 1 app")?;
+    until(LIMIT, "the notification's end", || {
+        Ok(stage.desktop.notices.all().is_empty())
+    })?;
+
+    // The first time the window is closed while apps run.
+    stage.desktop.keys(&["ctrl+q"])?;
+    until(LIMIT, "the word about apps", || {
+        let told = stage.desktop.notices.all();
+        Ok(told
+            .iter()
+            .any(|notice| notice.title == "Apps stay protected"))
+    })?;
+    assert_eq!(stage.apps()?, ["Quill"]);
     assert_eq!(window.complaints(), [""; 0]);
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod edit;
 pub mod history;
 pub mod launch;
 pub mod name;
+pub mod notice;
 pub mod options;
 pub mod problem;
 pub mod reason;

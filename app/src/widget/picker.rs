@@ -27,7 +27,9 @@ mod imp {
         #[template_child]
         pub search: TemplateChild<gtk::SearchEntry>,
         #[template_child]
-        pub stack: TemplateChild<gtk::Stack>,
+        pub results: TemplateChild<gtk::ScrolledWindow>,
+        #[template_child]
+        pub nothing: TemplateChild<adw::StatusPage>,
         #[template_child]
         pub list: TemplateChild<gtk::ListView>,
         #[template_child]
@@ -216,12 +218,9 @@ impl Picker {
     fn show_found(&self) {
         let imp = self.imp();
         let found = imp.found.get().map_or(0, ListModelExt::n_items);
-        let name = if found == 0 && !imp.text.borrow().is_empty() {
-            "none"
-        } else {
-            "list"
-        };
-        imp.stack.set_visible_child_name(name);
+        let nothing = found == 0 && !imp.text.borrow().is_empty();
+        imp.nothing.set_visible(nothing);
+        imp.results.set_visible(!nothing);
     }
 
     fn choose(&self, position: u32) {

@@ -18,6 +18,7 @@
 
 pub mod access;
 pub mod look;
+pub mod notices;
 pub mod picture;
 mod stage;
 mod window;
@@ -48,6 +49,8 @@ pub struct Desktop {
     pub access: Connection,
     /// The session bus, as root: for a test that plays a service of the session.
     pub session: Connection,
+    /// What its notification service was told.
+    pub notices: notices::Notices,
 }
 
 impl Desktop {
@@ -59,10 +62,13 @@ impl Desktop {
         look.prepare(world, person)?;
         let mut stage = Stage::new(world, person, look)?;
         let (session, access) = stage.start(look.screen)?;
+        let notices = notices::Notices::default();
+        notices.serve(&session)?;
         Ok(Self {
             stage,
             access,
             session,
+            notices,
         })
     }
 

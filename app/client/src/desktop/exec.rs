@@ -197,6 +197,11 @@ fn pieces(exec: &str) -> Result<Vec<Vec<Piece>>, Error> {
             words.extend(word.take());
             continue;
         }
+        // A comment, to the end of the line.
+        if word.is_none() && c == '#' {
+            rest.by_ref().find(|c| *c == '\n');
+            continue;
+        }
         let pieces = word.get_or_insert_default();
         match (quote, c) {
             (None, '"' | '\'') => {
@@ -270,6 +275,7 @@ mod tests {
             &["app", "$HOME `x` \"q\" a\\b"],
         );
         one(r#"app "a\\nb""#, &[], &["app", "a\\nb"]);
+        one(r"app a#b '#c' #d \n e", &[], &["app", "a#b", "#c", "e"]);
         one(r"app '$x %%' C:\\\\w", &[], &["app", "$x %", "C:\\w"]);
         assert_eq!(lines("app \"x", &[]), Err(Error::Quotes));
         assert_eq!(lines("\"\" x", &[]), Err(Error::NoProgram));

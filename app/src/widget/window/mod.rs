@@ -34,7 +34,8 @@ use crate::{
     application::Application,
     error::{Error, Message, Result},
     helper::Helper,
-    model::{Model, Tunnel},
+    model::{Changes, Model, Tunnel},
+    notify,
     present::{
         reason,
         service::{self, ServiceState},
@@ -110,7 +111,14 @@ mod imp {
 
     impl WindowImpl for Window {
         fn close_request(&self) -> glib::Propagation {
-            self.obj().save_size();
+            let window = self.obj();
+            window.save_size();
+            let has_apps = window
+                .model()
+                .is_some_and(|model| model.apps().n_items() > 0);
+            if let Some(application) = window.application().filter(|_| has_apps) {
+                notify::apps_stay(application.upcast_ref());
+            }
             self.parent_close_request()
         }
     }
@@ -310,6 +318,33 @@ impl Window {
                 }
             }),
         ]);
+    }
+
+    /// Shows the page of a tunnel, once it is told of.
+    pub fn show_tunnel(&self, id: &str) {
+        let Some(model) = self.model().cloned() else {
+            return;
+        };
+        let (window, id) = (self.clone(), id.to_owned());
+        glib::spawn_future_local(async move {
+            let changes = Changes::new(&model, |model, changed| {
+                model.connect_service_notify(move |_| changed())
+            });
+            let ready = || (model.service() == ServiceState::Ready).then_some(());
+            changes.until(ready).await;
+            if window.imp().sidebar.select(&id) {
+                window.imp().split.show_page();
+            }
+        });
+    }
+
+    /// Shows a tunnel and asks for it to be connected, again.
+    pub fn retry(&self, id: &str) {
+        self.show_tunnel(id);
+        let tunnel = self.model().and_then(|model| model.tunnel(id));
+        if let (Some(helper), Some(tunnel)) = (self.helper().cloned(), tunnel) {
+            self.attempt(async move { helper.turn_on(&tunnel).await });
+        }
     }
 
     /// Does something for the person, and tells them if it fails.

@@ -13,6 +13,7 @@ use crate::{
     apps::{self, Plan, Program},
     error::{Error, Result},
     model::{App, Tunnel},
+    notify,
     present::{fill, launch},
     widget::{
         message::{self, Kind},
@@ -88,7 +89,10 @@ impl Window {
             app_info(&plan),
         );
         let token = || {
-            let id = context.startup_notify_id(info.as_ref(), &[]);
+            // GLib asks for an app.
+            let id = info
+                .as_ref()
+                .and_then(|info| context.startup_notify_id(Some(info), &[]));
             id.map(String::from)
         };
         let started = plan.clone();
@@ -202,7 +206,19 @@ impl Window {
             inside: plan.found.leads_in(&inside),
             unknown: plan.found.incomplete,
         });
-        launch::told(&plan.name, &tunnel.title(), ending).map_or(Ok(()), Err)
+        let told = launch::told(&plan.name, &tunnel.title(), ending);
+        if let (launch::Ending::Outside, Some(Error::Message(message)), Some(application)) =
+            (ending, &told, self.application())
+        {
+            // The new window is in front of this one.
+            notify::opened_outside(
+                application.upcast_ref(),
+                tunnel,
+                &message.title,
+                &message.body,
+            );
+        }
+        told.map_or(Ok(()), Err)
     }
 
     fn ask_for_command(&self, tunnel: &Tunnel, text: &str) {
