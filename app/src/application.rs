@@ -76,7 +76,7 @@ mod imp {
                     .build()
             };
             application.add_action_entries([
-                about("show-tunnel", Window::show_tunnel),
+                about("show-tunnel", Window::lead_to),
                 about("retry", Window::retry),
             ]);
         }

@@ -321,7 +321,7 @@ impl Window {
     }
 
     /// Shows the page of a tunnel, once it is told of.
-    pub fn show_tunnel(&self, id: &str) {
+    pub fn lead_to(&self, id: &str) {
         let Some(model) = self.model().cloned() else {
             return;
         };
@@ -340,7 +340,7 @@ impl Window {
 
     /// Shows a tunnel and asks for it to be connected, again.
     pub fn retry(&self, id: &str) {
-        self.show_tunnel(id);
+        self.lead_to(id);
         let tunnel = self.model().and_then(|model| model.tunnel(id));
         if let (Some(helper), Some(tunnel)) = (self.helper().cloned(), tunnel) {
             self.attempt(async move { helper.turn_on(&tunnel).await });
