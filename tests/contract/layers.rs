@@ -145,6 +145,7 @@ const RULES: &[Rule] = &[
             "tempfile",
             "thiserror",
             "toml",
+            "x25519-dalek",
             "zbus",
             "zeroize",
             "zip",
