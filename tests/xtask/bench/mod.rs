@@ -6,6 +6,7 @@ mod launches;
 mod rows;
 mod stopwatch;
 mod system;
+mod window;
 
 pub use stopwatch::stopwatch;
 
@@ -80,6 +81,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("idle", rows::idle),
     ("crowd", crowd::run),
     ("launches", launches::run),
+    ("window", window::run),
 ];
 
 /// The command.
