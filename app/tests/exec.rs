@@ -1,5 +1,11 @@
 //! Command lines of desktop entries are those that GLib starts: each line is launched by both, and the program says what it was given.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of one test, which fails by them"
+)]
+
 use std::{
     fs,
     os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
