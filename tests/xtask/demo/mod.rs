@@ -2,6 +2,7 @@
 //! gets one thing wrong, and its line must say so: a proof that cannot fail proves nothing.
 
 mod measure;
+mod window;
 
 use std::io::IsTerminal as _;
 
@@ -16,6 +17,9 @@ pub struct Arguments {
     /// Leave a shell in the world before it ends
     #[arg(long)]
     keep: bool,
+    /// Open the window in the world, on this screen, before it ends
+    #[arg(long)]
+    window: bool,
     /// Get one thing wrong: exactly its line fails
     #[arg(long, value_name = "NAME")]
     r#break: Option<Break>,
@@ -62,11 +66,15 @@ A shell on the world's host, as root. alice's program is in the tunnel `demo`. F
   ip netns                                                      the router, internet, VPN server, and the tunnel's namespace
 The world ends with this shell.";
 
+const SHOWN: &str = "
+alice's window. The tunnel `demo` is on, and a program of hers runs in it. Close the window to go on.";
+
 /// The command.
 ///
 /// # Errors
 /// A line does not hold, or there is no world to measure in.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let screen = arguments.window.then(window::Screen::find).transpose()?;
     setup::provide(setup::Purpose::Worlds, arguments.yes)?;
     if std::env::var_os(programs::VARIABLE).is_none() {
         eprintln!("building Lonewire (minutes, the first time)");
@@ -82,6 +90,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let measured = measure(&mut world, arguments.r#break, &mut lines);
     if let Err(error) = &measured {
         lines.not_measured(error);
+    }
+    if let Some(screen) = screen {
+        println!("{SHOWN}");
+        screen.open(&world)?;
     }
     if arguments.keep {
         println!("{KEPT}");
