@@ -13,7 +13,15 @@ const SAME: &[&str] = &[
     "DNS",
     "MTU",
     "The Lonewire contributors",
+    "Tunnel",
+    "Tunnels",
+    "WireGuard",
+    "{field}: {problem}",
+    "{processes} · {length}",
+    "{since}. {meaning}",
     "{size}/s",
+    "{state} · {apps}",
+    "{state} · {file}",
 ];
 
 #[test]
