@@ -175,7 +175,7 @@ fn a_picture_of_a_qr_code_is_opened_and_pasted_and_one_without_is_refused() -> R
     world.sh(&format!(
         "convert -size 300x200 xc:gray {empty} && chmod 644 {empty}"
     ))?;
-    let mut window = desktop.open(&["lonewire-gtk", &good])?;
+    let window = desktop.open(&["lonewire-gtk", &good])?;
     window.reads("192.0.2.7:51820")?;
     desktop.keys(&["Return"])?;
     window.reads("“phone” added")?;

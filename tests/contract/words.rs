@@ -16,6 +16,7 @@ const SAME: &[&str] = &[
     "Tunnel",
     "Tunnels",
     "WireGuard",
+    "%H:%M",
     "{field}: {problem}",
     "{processes} · {length}",
     "{since}. {meaning}",

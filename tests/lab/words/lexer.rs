@@ -231,7 +231,7 @@ fn quoted(rest: &mut Rest) -> String {
                 Some('r') => text.push('\r'),
                 Some('u') => {
                     let mut number = String::new();
-                    while let Some((_, c)) = rest.next() {
+                    for (_, c) in rest.by_ref() {
                         match c {
                             '{' | '_' => {}
                             '}' => break,
