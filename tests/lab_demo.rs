@@ -183,9 +183,12 @@ fn a_closed_window_ends_the_world_too() -> Result<()> {
 fn what_was_not_measured_does_not_hold() -> Result<()> {
     // A command line that can do nothing.
     let broken = tempfile::tempdir()?;
-    for name in ["lonewire-helper", "lonewire-warden", "lonewire-wireguard"] {
-        fs::copy(folder()?.join(name), broken.path().join(name))?;
-    }
+    let copied = Command::new("cp")
+        .args(["--recursive", "--no-target-directory"])
+        .arg(folder()?)
+        .arg(broken.path())
+        .status()?;
+    ensure!(copied.success(), "{copied}");
     fs::copy("/bin/false", broken.path().join("lonewire"))?;
     let lines = play_with(broken.path(), &[])?;
     ensure!(
