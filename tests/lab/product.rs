@@ -20,6 +20,18 @@ impl World {
         self.rows(person, &["list", "--json"], "tunnels")
     }
 
+    /// The names of a person's tunnels, sorted.
+    ///
+    /// # Errors
+    /// `lonewire list` fails.
+    pub fn names(&self, person: &Person) -> Result<Vec<String>> {
+        let tunnels = self.tunnels(person)?;
+        let name = |tunnel| text(tunnel, "name").to_owned();
+        let mut names: Vec<_> = tunnels.iter().map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// A person's apps, also those that have ended.
     ///
     /// # Errors

@@ -2,15 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use lab::{
     ALICE, Program, Spec, World, addr,
     desktop::{Desktop, Look, Window},
     probe::Probe,
-};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
 };
 
 /// Silence is told within 15 s of a program's sending.
@@ -90,14 +86,13 @@ fn a_helper_that_ends_hangs_or_is_missing_is_told_and_the_window_goes_on() -> Re
     window.find("list item", "demo, Protected · 1 app")?;
 
     // It hangs: menus answer at once, and what is asked of it is told not to be answered.
-    let hung = world.processes(Program::Helper.name())?;
-    signal(&hung, Signal::SIGSTOP)?;
+    let hung = world.hang(Program::Helper)?;
     let stopped = (|| {
         answers(&mut window)?;
         window.reads_within(Duration::from_secs(30), "Service Not Answering")?;
         answers(&mut window)
     })();
-    signal(&hung, Signal::SIGCONT)?;
+    drop(hung);
     stopped?;
     window.find_within(SILENCE, "list item", "demo, Protected · 1 app")?;
 
@@ -139,20 +134,4 @@ fn answers(window: &mut Window<'_>) -> Result<()> {
     );
     window.keys(&["Escape"])?;
     window.gone("menu item", "Keyboard Shortcuts")
-}
-
-/// A signal to processes, and to what waits for them: nsenter(1) stops with its child, and does not go on with it.
-fn signal(pids: &[i32], signal: Signal) -> Result<()> {
-    for pid in pids {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let parent = status
-            .lines()
-            .find_map(|line| line.strip_prefix("PPid:"))
-            .context("no parent")?;
-        kill(Pid::from_raw(*pid), signal)?;
-        if signal == Signal::SIGCONT {
-            kill(Pid::from_raw(parent.trim().parse()?), signal)?;
-        }
-    }
-    Ok(())
 }

@@ -19,6 +19,18 @@ pub enum Stopping {
     Overdue,
 }
 
+/// The question before apps that run lose their network.
+pub fn will_lose_network(count: u32) -> String {
+    fill(
+        &ngettext(
+            "{count} App Will Lose Network",
+            "{count} Apps Will Lose Network",
+            count,
+        ),
+        &[("count", &count.to_string())],
+    )
+}
+
 /// The line under an app's name: "3 processes · 5 min", "Stopping…".
 pub fn status(info: &AppInfo, stopping: Stopping, now: u64) -> String {
     match stopping {

@@ -109,6 +109,16 @@ impl Desktop {
         Window::open(self, line)
     }
 
+    /// Gives the window with this title the focus, once it is shown.
+    ///
+    /// # Errors
+    /// xdotool fails.
+    pub fn focus(&self, title: &str) -> Result<()> {
+        let search = ["search", "--sync", "--onlyvisible", "--name", title];
+        self.run(&[&["xdotool"], &search[..], &["windowfocus", "--sync"]].concat())?;
+        Ok(())
+    }
+
     /// Presses keys, as xdotool(1) names them: `Tab`, `ctrl+v`, `Return`. They go to where the focus is.
     ///
     /// # Errors

@@ -1,20 +1,18 @@
 //! Actions about all tunnels.
 
-use gettextrs::{gettext, ngettext};
-use gtk::{gio, prelude::*};
+use gettextrs::gettext;
+use gtk::prelude::*;
 
-use super::Window;
+use super::{Window, action};
 use crate::{
     model::Tunnel,
-    present::fill,
+    present::app,
     widget::message::{self, Kind},
 };
 
 impl Window {
     pub(super) fn add_all_actions(&self) {
-        self.add_action_entries([gio::ActionEntry::builder("turn-all-off")
-            .activate(|window: &Self, _, _| window.turn_all_off())
-            .build()]);
+        self.add_action_entries([action::plain("turn-all-off", Self::turn_all_off)]);
     }
 
     fn turn_all_off(&self) {
@@ -35,14 +33,7 @@ impl Window {
         if count == 0 {
             return go();
         }
-        let heading = fill(
-            &ngettext(
-                "{count} App Will Lose Network",
-                "{count} Apps Will Lose Network",
-                count,
-            ),
-            &[("count", &count.to_string())],
-        );
+        let heading = app::will_lose_network(count);
         let body = gettext(
             "Apps in tunnels stay open and are offline until their tunnel is on again. They never use another network.",
         );

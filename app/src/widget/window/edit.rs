@@ -4,7 +4,7 @@ use adw::prelude::*;
 use gettextrs::gettext;
 use gtk::{gio, glib};
 
-use super::Window;
+use super::{Window, action};
 use crate::{
     config::{self, Refused, WriteError},
     error::{Error, Result},
@@ -21,28 +21,17 @@ pub(super) const ACTIONS: &[&str] = &["edit", "duplicate", "export"];
 
 impl Window {
     pub(super) fn add_edit_actions(&self) {
-        let entry = |name: &str, run: fn(&Self, Tunnel)| {
-            gio::ActionEntry::builder(name)
-                .activate(move |window: &Self, _, _| {
-                    if let Some(tunnel) = window.tunnel() {
-                        run(window, tunnel);
-                    }
-                })
-                .build()
-        };
         self.add_action_entries([
-            entry("edit", |window, tunnel| {
-                let told = window.clone();
+            action::of_tunnel("edit", |window, tunnel| {
+                let (told, tunnel) = (window.clone(), tunnel.clone());
                 window.attempt(async move { told.edit(&tunnel, false).await });
             }),
-            entry("duplicate", Self::duplicate),
-            entry("export", |window, tunnel| {
-                let told = window.clone();
+            action::of_tunnel("duplicate", Self::duplicate),
+            action::of_tunnel("export", |window, tunnel| {
+                let (told, tunnel) = (window.clone(), tunnel.clone());
                 window.attempt(async move { told.export(&tunnel).await });
             }),
-            gio::ActionEntry::builder("new-tunnel")
-                .activate(|window: &Self, _, _| window.ask_for_new())
-                .build(),
+            action::plain("new-tunnel", Self::ask_for_new),
         ]);
     }
 
@@ -208,7 +197,7 @@ impl Window {
         .present();
     }
 
-    fn duplicate(&self, tunnel: Tunnel) {
+    fn duplicate(&self, tunnel: &Tunnel) {
         let Some(helper) = self.helper().cloned() else {
             return;
         };

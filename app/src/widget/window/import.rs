@@ -6,7 +6,7 @@ use adw::prelude::*;
 use gettextrs::{gettext, ngettext};
 use gtk::{gio, glib};
 
-use super::Window;
+use super::{Window, action};
 use crate::{
     config::{self, Found, Refused},
     error::{Error, Result},
@@ -31,15 +31,10 @@ enum Kind {
 
 impl Window {
     pub(super) fn add_import_actions(&self) {
-        let entry = |name: &str, run: fn(&Self)| {
-            gio::ActionEntry::builder(name)
-                .activate(move |window: &Self, _, _| run(window))
-                .build()
-        };
         self.add_action_entries([
-            entry("import", |window| window.choose(Kind::All)),
-            entry("import-picture", |window| window.choose(Kind::Pictures)),
-            entry("paste", Self::paste),
+            action::plain("import", |window| window.choose(Kind::All)),
+            action::plain("import-picture", |window| window.choose(Kind::Pictures)),
+            action::plain("paste", Self::paste),
         ]);
     }
 

@@ -5,7 +5,7 @@ use gettextrs::gettext;
 use gtk::{gio, glib};
 use lonewire_api::TunnelState;
 
-use super::Window;
+use super::{Window, action};
 use crate::{
     error::Error,
     model::Tunnel,
@@ -20,19 +20,10 @@ pub(super) const ACTIONS: &[&str] = &["check", "history", "options"];
 
 impl Window {
     pub(super) fn add_look_actions(&self) {
-        let entry = |name: &str, run: fn(&Self, &Tunnel)| {
-            gio::ActionEntry::builder(name)
-                .activate(move |window: &Self, _, _| {
-                    if let Some(tunnel) = window.tunnel() {
-                        run(window, &tunnel);
-                    }
-                })
-                .build()
-        };
         self.add_action_entries([
-            entry("check", Self::check),
-            entry("history", Self::history),
-            entry("options", Self::options),
+            action::of_tunnel("check", Self::check),
+            action::of_tunnel("history", Self::history),
+            action::of_tunnel("options", Self::options),
         ]);
     }
 

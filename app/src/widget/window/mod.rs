@@ -1,6 +1,7 @@
 //! The window: sidebar and page, or one page that stands alone. Each feature adds its actions in a file of its own beside this one:
 //! an `impl Window` with `fn add_…_actions`, called in [`Window::new`].
 
+mod action;
 mod all;
 mod apps;
 mod edit;
@@ -289,14 +290,9 @@ impl Window {
     }
 
     fn add_own_actions(&self) {
-        let entry = |name: &str, run: fn(&Self)| {
-            gio::ActionEntry::builder(name)
-                .activate(move |window: &Self, _, _| run(window))
-                .build()
-        };
         self.add_action_entries([
-            entry("back", |window| window.imp().split.show_sidebar()),
-            entry("primary-menu", |window| {
+            action::plain("back", |window| window.imp().split.show_sidebar()),
+            action::plain("primary-menu", |window| {
                 let imp = window.imp();
                 let button = if imp.menu.is_mapped() {
                     &imp.menu
@@ -305,12 +301,12 @@ impl Window {
                 };
                 button.popup();
             }),
-            entry("look-again", |window| {
+            action::plain("look-again", |window| {
                 if let Some(helper) = window.helper() {
                     helper.look_again();
                 }
             }),
-            entry("copy-command", |window| {
+            action::plain("copy-command", |window| {
                 let service = window.model().map(Model::service).unwrap_or_default();
                 if let Some(command) = service_command(service) {
                     window.clipboard().set_text(&command.line);

@@ -5,7 +5,7 @@ use gettextrs::gettext;
 use gtk::{gio, glib};
 use lonewire_client::settings::{self, Settings};
 
-use super::Window;
+use super::{Window, action};
 use crate::{
     APP_ID,
     error::{Error, Result},
@@ -16,17 +16,12 @@ use crate::{
 
 impl Window {
     pub(super) fn add_preferences_actions(&self) {
-        let entry = |name: &str, run: fn(&Self)| {
-            gio::ActionEntry::builder(name)
-                .activate(move |window: &Self, _, _| run(window))
-                .build()
-        };
         self.add_action_entries([
-            entry("preferences", |window| {
+            action::plain("preferences", |window| {
                 let shown = window.clone();
                 window.attempt(async move { shown.preferences() });
             }),
-            entry("about", Self::about),
+            action::plain("about", Self::about),
         ]);
     }
 

@@ -2,14 +2,14 @@
 
 use adw::prelude::*;
 use adw::subclass::prelude::ObjectSubclassIsExt;
-use gettextrs::{gettext, ngettext};
+use gettextrs::gettext;
 use gtk::{gio, glib};
 use lonewire_api::TunnelState;
 
-use super::{Window, preferences};
+use super::{Window, action, preferences};
 use crate::{
     model::Tunnel,
-    present::{fill, state, time},
+    present::{app, fill, state, time},
     widget::message::{self, Kind},
 };
 
@@ -26,28 +26,19 @@ pub(super) const ACTIONS: &[&str] = &[
 
 impl Window {
     pub(super) fn add_tunnel_actions(&self) {
-        let entry = |name: &str, run: fn(&Self, &Tunnel)| {
-            gio::ActionEntry::builder(name)
-                .activate(move |window: &Self, _, _| {
-                    if let Some(tunnel) = window.tunnel() {
-                        run(window, &tunnel);
-                    }
-                })
-                .build()
-        };
         self.add_action_entries([
-            entry("turn-on", Self::turn_on),
-            entry("turn-off", Self::turn_off),
-            entry("toggle-tunnel", |window, tunnel| {
+            action::of_tunnel("turn-on", Self::turn_on),
+            action::of_tunnel("turn-off", Self::turn_off),
+            action::of_tunnel("toggle-tunnel", |window, tunnel| {
                 if state::is_on(tunnel.state()) {
                     window.turn_off(tunnel);
                 } else {
                     window.turn_on(tunnel);
                 }
             }),
-            entry("rename", Self::rename),
-            entry("remove", Self::remove),
-            entry("copy-public-key", |window, tunnel| {
+            action::of_tunnel("rename", Self::rename),
+            action::of_tunnel("remove", Self::remove),
+            action::of_tunnel("copy-public-key", |window, tunnel| {
                 window.clipboard().set_text(&tunnel.info().public_key);
                 window.toast(&gettext("Public key copied"));
             }),
@@ -88,14 +79,7 @@ impl Window {
 
     fn ask_to_turn_off(&self, tunnel: &Tunnel) {
         let count = tunnel.apps().max(1);
-        let heading = fill(
-            &ngettext(
-                "{count} App Will Lose Network",
-                "{count} Apps Will Lose Network",
-                count,
-            ),
-            &[("count", &count.to_string())],
-        );
+        let heading = app::will_lose_network(count);
         let body = fill(
             &gettext(
                 "Apps in “{name}” stay open and are offline until it is on again. They never use another network.",

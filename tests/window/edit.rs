@@ -6,21 +6,10 @@ use anyhow::Result;
 use lab::{
     ALICE, Spec, World,
     desktop::{Desktop, Look, State, Window},
-    product::text,
     world::{READY, until},
 };
 
 const EDITOR: &str = "Configuration";
-
-fn names(world: &World) -> Result<Vec<String>> {
-    let tunnels = world.tunnels(&ALICE)?;
-    let mut names: Vec<_> = tunnels
-        .iter()
-        .map(|one| text(one, "name").to_owned())
-        .collect();
-    names.sort();
-    Ok(names)
-}
 
 /// Whether what was typed can be saved.
 fn can_save(window: &Window<'_>, wanted: bool) -> Result<()> {
@@ -97,7 +86,7 @@ fn a_new_tunnel_shows_its_public_key_and_what_to_fill_in() -> Result<()> {
     })?;
     desktop.keys(&["Escape"])?;
     window.reads("“home” added")?;
-    assert_eq!(names(&world)?, ["home"]);
+    assert_eq!(world.names(&ALICE)?, ["home"]);
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }
@@ -112,16 +101,7 @@ fn a_copy_has_a_name_of_its_own_and_an_export_has_no_key() -> Result<()> {
     window.click("button", "Tunnel Menu")?;
     window.click("menu item", "Export…")?;
     let path = format!("{}/shared.conf", ALICE.home);
-    desktop.run(&[
-        "xdotool",
-        "search",
-        "--sync",
-        "--onlyvisible",
-        "--name",
-        "Export Without Keys",
-        "windowfocus",
-        "--sync",
-    ])?;
+    desktop.focus("Export Without Keys")?;
     desktop.picture("export")?;
     desktop.keys(&["ctrl+a"])?;
     desktop.type_text(&path)?;
@@ -135,10 +115,10 @@ fn a_copy_has_a_name_of_its_own_and_an_export_has_no_key() -> Result<()> {
     window.click("button", "Tunnel Menu")?;
     window.click("menu item", "Duplicate")?;
     window.reads("“demo 2” added")?;
-    assert_eq!(names(&world)?, ["demo", "demo 2"]);
+    assert_eq!(world.names(&ALICE)?, ["demo", "demo 2"]);
     window.click("button", "*Undo")?;
     until(READY, "the end of the copy", || {
-        Ok(names(&world)? == ["demo"])
+        Ok(world.names(&ALICE)? == ["demo"])
     })?;
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())

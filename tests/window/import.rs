@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result};
 use lab::{
     ALICE, Spec, World,
     desktop::{Desktop, Look},
-    product::text,
     world::{READY, until},
 };
 
@@ -30,16 +29,6 @@ fn file(world: &World, name: &str, bytes: &[u8]) -> Result<String> {
     Ok(inside)
 }
 
-fn names(world: &World) -> Result<Vec<String>> {
-    let tunnels = world.tunnels(&ALICE)?;
-    let mut names: Vec<_> = tunnels
-        .iter()
-        .map(|one| text(one, "name").to_owned())
-        .collect();
-    names.sort();
-    Ok(names)
-}
-
 /// The QR code of a text, as a picture in the person's home.
 fn code(world: &World, name: &str, text: &str) -> Result<String> {
     let source = file(world, "code.txt", text.as_bytes())?;
@@ -52,16 +41,7 @@ fn code(world: &World, name: &str, text: &str) -> Result<String> {
 
 /// Types a path into the file chooser with this title, and lets it go on.
 fn choose(desktop: &Desktop, title: &str, path: &str) -> Result<()> {
-    desktop.run(&[
-        "xdotool",
-        "search",
-        "--sync",
-        "--onlyvisible",
-        "--name",
-        title,
-        "windowfocus",
-        "--sync",
-    ])?;
+    desktop.focus(title)?;
     desktop.keys(&["ctrl+l"])?;
     desktop.type_text(path)?;
     desktop.keys(&["Return"])
@@ -83,7 +63,7 @@ fn a_pasted_configuration_is_reviewed_added_and_taken_back() -> Result<()> {
     desktop.picture("import-review")?;
     window.click("button", "*Cancel")?;
     window.gone("button", "*Cancel")?;
-    assert_eq!(names(&world)?, Vec::<String>::new());
+    assert_eq!(world.names(&ALICE)?, Vec::<String>::new());
 
     desktop.keys(&["ctrl+v"])?;
     window.find("button", "*Add")?;
@@ -92,10 +72,10 @@ fn a_pasted_configuration_is_reviewed_added_and_taken_back() -> Result<()> {
     desktop.keys(&["Return"])?;
     window.reads("“mullvad se1” added")?;
     desktop.picture("import-added")?;
-    assert_eq!(names(&world)?, ["mullvad se1"]);
+    assert_eq!(world.names(&ALICE)?, ["mullvad se1"]);
     window.click("button", "*Undo")?;
     until(READY, "the end of the tunnel", || {
-        Ok(names(&world)?.is_empty())
+        Ok(world.names(&ALICE)?.is_empty())
     })?;
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
@@ -129,7 +109,7 @@ fn a_file_that_is_wrong_is_shown_where_it_is_wrong() -> Result<()> {
     window.reads("Only 10.0.0.0/8 is reachable.")?;
     window.click("button", "*Add")?;
     window.reads("“work” added")?;
-    assert_eq!(names(&world)?, ["work"]);
+    assert_eq!(world.names(&ALICE)?, ["work"]);
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }
@@ -159,7 +139,7 @@ fn an_archive_of_hundreds_is_added_in_one_go() -> Result<()> {
     window.click("button", "*Add 300 Tunnels")?;
     window.reads_within(Duration::from_secs(60), "Added 300 of 301")?;
     desktop.picture("import-many-added")?;
-    assert_eq!(names(&world)?.len(), 300);
+    assert_eq!(world.names(&ALICE)?.len(), 300);
     window.click("button", "*Details")?;
     window.reads("broken.conf: Line 1")?;
     assert_eq!(window.complaints(), Vec::<String>::new());
@@ -191,7 +171,7 @@ fn a_picture_of_a_qr_code_is_opened_and_pasted_and_one_without_is_refused() -> R
         desktop.keys(&["Escape"])?;
         window.gone("label", &format!("{words}*"))?;
     }
-    assert_eq!(names(&world)?, ["phone"]);
+    assert_eq!(world.names(&ALICE)?, ["phone"]);
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }
