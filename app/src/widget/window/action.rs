@@ -1,6 +1,6 @@
 //! How the window's actions are made: those of the window, and those of the tunnel that is selected.
 
-use gtk::{gio, prelude::*};
+use gtk::gio;
 
 use super::Window;
 use crate::model::Tunnel;

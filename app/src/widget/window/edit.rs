@@ -2,7 +2,7 @@
 
 use adw::prelude::*;
 use gettextrs::gettext;
-use gtk::{gio, glib};
+use gtk::glib;
 
 use super::{Window, action};
 use crate::{
@@ -202,6 +202,7 @@ impl Window {
             return;
         };
         let window = self.clone();
+        let tunnel = tunnel.clone();
         self.attempt(async move {
             let name = name::free(&tunnel.title(), &window.names());
             let id = helper.duplicate(&tunnel, &name).await?;

@@ -2,7 +2,7 @@
 
 use adw::prelude::*;
 use gettextrs::gettext;
-use gtk::{gio, glib};
+use gtk::glib;
 use lonewire_client::settings::{self, Settings};
 
 use super::{Window, action};

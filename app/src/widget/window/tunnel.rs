@@ -2,8 +2,8 @@
 
 use adw::prelude::*;
 use adw::subclass::prelude::ObjectSubclassIsExt;
-use gettextrs::gettext;
-use gtk::{gio, glib};
+use gettextrs::{gettext, ngettext};
+use gtk::glib;
 use lonewire_api::TunnelState;
 
 use super::{Window, action, preferences};
