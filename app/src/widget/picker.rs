@@ -275,11 +275,30 @@ impl Picker {
     }
 }
 
+/// One click runs an app. The list's own `single-click-activate` also selects what the pointer lies on: Return would run that instead of what
+/// was searched for.
+fn click(item: &gtk::ListItem) -> gtk::GestureClick {
+    let click = gtk::GestureClick::new();
+    click.connect_released(glib::clone!(
+        #[weak]
+        item,
+        move |click, _, _, _| {
+            if let Some(row) = click.widget() {
+                let position = item.position().to_variant();
+                let _ = row.activate_action("list.activate-item", Some(&position));
+            }
+        }
+    ));
+    click
+}
+
 fn factory() -> gtk::SignalListItemFactory {
     let factory = gtk::SignalListItemFactory::new();
     factory.connect_setup(|_, item| {
         if let Some(item) = item.downcast_ref::<gtk::ListItem>() {
-            item.set_child(Some(&PickerRow::new()));
+            let row = PickerRow::new();
+            row.add_controller(click(item));
+            item.set_child(Some(&row));
         }
     });
     factory.connect_bind(|_, item| {

@@ -217,27 +217,29 @@ impl<'d> Window<'d> {
         bail!("{node} does nothing")
     }
 
+    /// Moves the mouse pointer to the middle of a node.
+    ///
+    /// # Errors
+    /// There is none by the deadline.
+    pub fn hover(&self, role: &str, name: &str) -> Result<()> {
+        let node = self.find(role, name)?;
+        let (left, top, width, height) = access::extents(&self.desktop.access, &node.place)?;
+        let (x, y) = (left + width / 2, top + height / 2);
+        let (x, y) = (x.to_string(), y.to_string());
+        let window = self.on_screen()?;
+        self.desktop
+            .run(&["xdotool", "mousemove", "--window", &window, &x, &y])?;
+        Ok(())
+    }
+
     /// Clicks with the mouse in the middle of a node: for what has no action.
     ///
     /// # Errors
     /// There is none by the deadline.
     pub fn point(&mut self, role: &str, name: &str) -> Result<()> {
-        let node = self.find(role, name)?;
+        self.hover(role, name)?;
         self.activations += 1;
-        let (left, top, width, height) = access::extents(&self.desktop.access, &node.place)?;
-        let (x, y) = (left + width / 2, top + height / 2);
-        let (x, y) = (x.to_string(), y.to_string());
-        let window = self.on_screen()?;
-        self.desktop.run(&[
-            "xdotool",
-            "mousemove",
-            "--window",
-            &window,
-            &x,
-            &y,
-            "click",
-            "1",
-        ])?;
+        self.desktop.run(&["xdotool", "click", "1"])?;
         Ok(())
     }
 
