@@ -259,3 +259,70 @@ fn a_thousand_tunnels_are_listed_and_found() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_browser_that_runs_outside_is_not_handed_over_to() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    world.import(&ALICE, "demo", 0)?;
+    let home = ALICE.home;
+    let folder = format!("{home}/.local/share/applications");
+    write(
+        &world,
+        "firefox",
+        "#!/bin/sh\n: > \"$HOME/started\"\nprintf '%s\\n' \"$@\"\n",
+    )?;
+    world.sh(&format!(
+        "mkdir -p {folder} {home}/.mozilla/firefox/a.default /snap/bin; cp /bin/true /snap/bin/lab; chmod 755 {home}/firefox
+         printf '[Desktop Entry]\\nType=Application\\nName=Vixen\\nExec={home}/firefox %%u\\n' > {folder}/firefox.desktop
+         chown -R {0}:{0} {home}",
+        ALICE.uid
+    ))?;
+    let started = || world.path(&format!("{home}/started")).exists();
+    let run = |words: &str| lonewire(&world, &ALICE, &format!("run -t demo {words}"));
+
+    // Nothing else runs: all is as with any program.
+    let output = run("--desktop-id firefox -- https://example.org/")?.ok()?;
+    assert_eq!(output.stdout.trim(), "https://example.org/");
+    world.sh(&format!("rm {home}/started"))?;
+
+    let lock =
+        "ln -s 127.0.0.1:+$$ $HOME/.mozilla/firefox/a.default/lock && echo there && exec sleep 300";
+    let mut outside = world.spawn_as(&ALICE, &["sh", "-c", lock])?;
+    let mut said = String::new();
+    let stdout = outside.waiter.stdout.take().context("no standard output")?;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut said)?;
+    let output = run("--json --desktop-id firefox")?;
+    assert_eq!((output.code, &*code(&output)?), (76, "handed_over"));
+    ensure!(!started(), "it was started");
+    // A command may know what it does: it is warned before, and told after.
+    let output = run(&format!("-- {home}/firefox"))?;
+    assert_eq!(output.code, 76, "{}", output.stderr);
+    ensure!(started(), "it was not started");
+    ensure!(output.stderr.contains("[handed_over]"), "{}", output.stderr);
+    ensure!(
+        output.stderr.contains("--separate-profile"),
+        "{}",
+        output.stderr
+    );
+
+    let id = world.tunnel(&ALICE, "demo", "id")?;
+    for words in [
+        "--desktop-id firefox".to_owned(),
+        format!("-- {home}/firefox"),
+    ] {
+        let output = run(&format!("--separate-profile {words}"))?.ok()?;
+        let profile = format!("{home}/.local/share/lonewire/profiles/{id}/firefox");
+        assert_eq!(
+            output.stdout,
+            format!("--profile\n{profile}\n--no-remote\n")
+        );
+    }
+    outside.signal(nix::sys::signal::Signal::SIGKILL)?;
+
+    // What is not run, or not like this.
+    let output = run("--json --separate-profile -- true")?;
+    assert_eq!((output.code, &*code(&output)?), (77, "no_profiles"));
+    let output = run("--json -- /snap/bin/lab")?;
+    assert_eq!((output.code, &*code(&output)?), (77, "snap"));
+    Ok(())
+}

@@ -18,6 +18,7 @@ const ACCELERATORS: &[(&str, &[&str])] = &[
     ("win.import", &["<Control>o", "<Control>n"]),
     ("win.paste", &["<Control>v"]),
     ("win.edit", &["<Control>e"]),
+    ("win.new-tunnel", &["<Control><Shift>n"]),
     ("win.run-app", &["<Control>r"]),
     ("win.search", &["<Control>f"]),
     ("win.preferences", &["<Control>comma"]),
@@ -78,6 +79,26 @@ mod imp {
             application.add_action_entries([
                 about("show-tunnel", Window::lead_to),
                 about("retry", Window::retry),
+                // The tunnel and the app.
+                gio::ActionEntry::builder("run-again")
+                    .parameter_type(Some(&<(String, String)>::static_variant_type()))
+                    .activate(|application: &super::Application, _, target| {
+                        let target = target.and_then(glib::Variant::get::<(String, String)>);
+                        let Some((tunnel, app)) = target else { return };
+                        let window = application.window();
+                        window.present();
+                        window.run_again(&tunnel, &app);
+                    })
+                    .build(),
+                // Of a launcher, with what went wrong: no window is needed for that.
+                gio::ActionEntry::builder("launch-failed")
+                    .parameter_type(Some(&<notify::Launch>::static_variant_type()))
+                    .activate(|application: &super::Application, _, failure| {
+                        if let Some(failure) = failure.and_then(glib::Variant::get) {
+                            notify::launch_failed(application.upcast_ref(), &failure);
+                        }
+                    })
+                    .build(),
             ]);
         }
 

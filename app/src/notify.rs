@@ -145,6 +145,29 @@ pub fn opened_outside(application: &gio::Application, tunnel: &Tunnel, title: &s
     application.send_notification(Some(&format!("outside-{}", tunnel.id())), &notification);
 }
 
+/// A tunnel is not sealed: what is in it may be seen, or see, more than it should.
+pub fn leak_found(application: &gio::Application, tunnel: &Tunnel, title: &str, body: &str) {
+    let notification = about(tunnel, title, body);
+    notification.set_priority(gio::NotificationPriority::Urgent);
+    application.send_notification(Some(&format!("leak-{}", tunnel.id())), &notification);
+}
+
+/// An app that was not started: the tunnel's id or name, the app's id, a title and a body.
+pub type Launch = (String, String, String, String);
+
+/// An app was not started, and who wanted it looks elsewhere.
+pub fn launch_failed(application: &gio::Application, (tunnel, app, title, body): &Launch) {
+    let notification = gio::Notification::new(title);
+    notification.set_body(Some(body));
+    notification.set_default_action_and_target_value("app.show-tunnel", Some(&tunnel.to_variant()));
+    notification.add_button_with_target_value(
+        &gettext("Try Again"),
+        "app.run-again",
+        Some(&(tunnel, app).to_variant()),
+    );
+    application.send_notification(Some(&format!("launch-{tunnel}-{app}")), &notification);
+}
+
 /// The window is closed and apps go on: this is told once in a life.
 pub fn apps_stay(application: &gio::Application) {
     let told = places::state().join("told-apps-stay");

@@ -9,11 +9,6 @@ pub fn state() -> PathBuf {
     folder("XDG_STATE_HOME", ".local/state")
 }
 
-/// `$XDG_DATA_HOME/lonewire`: what is the user's to keep, such as separate browser profiles.
-pub fn data() -> PathBuf {
-    folder("XDG_DATA_HOME", ".local/share")
-}
-
 /// A variable that is no absolute path counts as none (XDG Base Directory).
 fn folder(variable: &str, below_home: &str) -> PathBuf {
     // The bindings for the first ask for a newer GLib than this window does.

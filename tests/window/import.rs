@@ -10,6 +10,8 @@ use lab::{
 };
 
 const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+/// Its public half.
+const PUBLIC: &str = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
 /// The public half of another.
 const PEER: &str = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
 
@@ -102,6 +104,8 @@ fn a_file_that_is_wrong_is_shown_where_it_is_wrong() -> Result<()> {
     window.find("text box", "Configuration")?;
     desktop.picture("import-edit-and-retry")?;
     let before = window.read("text box", "Configuration")?;
+    assert!(before.contains("PrivateKey = (hidden)"), "{before}");
+    assert!(!before.contains(&KEY[..8]), "{before}");
     let right = before.replace("10.0.0.0/33", "10.0.0.0/8");
     window.write("text box", "Configuration", &right)?;
     window.gone("label", "Line 8: *")?;
@@ -110,6 +114,8 @@ fn a_file_that_is_wrong_is_shown_where_it_is_wrong() -> Result<()> {
     window.click("button", "*Add")?;
     window.reads("“work” added")?;
     assert_eq!(world.names(&ALICE)?, ["work"]);
+    // The key of the file is in it, though nobody saw it.
+    assert_eq!(world.tunnel(&ALICE, "work", "public_key")?, PUBLIC);
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }

@@ -228,6 +228,66 @@ fn an_app_that_runs_outside_is_told_before_and_after() -> Result<()> {
 }
 
 #[test]
+fn a_browser_that_runs_outside_gets_a_profile_of_its_own() -> Result<()> {
+    let stage = stage()?;
+    let home = ALICE.home;
+    fs::write(
+        stage.world.path(&format!("{home}/firefox")),
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$HOME/words\"\nexec sleep 300\n",
+    )?;
+    let folder = format!("{home}/.local/share/applications");
+    fs::write(
+        stage.world.path(&format!("{folder}/firefox.desktop")),
+        format!("[Desktop Entry]\nType=Application\nName=Vixen\nExec={home}/firefox %u\n"),
+    )?;
+    // A launcher is no app of its own; the app that it is of is marked.
+    fs::write(
+        stage
+            .world
+            .path(&format!("{folder}/org.lonewire.Lonewire.x.y.desktop")),
+        "[Desktop Entry]\nType=Application\nName=Vixen via demo\nExec=true\nX-Lonewire-Tunnel=x\nX-Lonewire-Source=firefox\n",
+    )?;
+    stage.world.sh(&format!(
+        "chmod 755 {home}/firefox; mkdir -p {home}/.mozilla/firefox/a.default; chown -R {0}:{0} {home}",
+        ALICE.uid
+    ))?;
+    // An instance outside, as Firefox notes it.
+    let lock = "ln -s 127.0.0.1:+$$ $HOME/.mozilla/firefox/a.default/lock && exec sleep 300";
+    let outside = stage.world.spawn_as(&ALICE, &["sh", "-c", lock])?;
+    until(LIMIT, "the lock", || {
+        let lock = format!("{home}/.mozilla/firefox/a.default/lock");
+        Ok(stage.world.path(&lock).is_symlink())
+    })?;
+    let mut window = stage.desktop.window()?;
+    window.find("list item", "demo, Off")?;
+    stage.search(&window, "vixen")?;
+    window.find(
+        "list item",
+        "Vixen, Assigned, Already running outside the tunnel",
+    )?;
+    let tree = window.tree()?;
+    assert!(tree.find("list item", "Vixen via demo*").is_none());
+    stage.desktop.picture("picker-assigned")?;
+    stage.desktop.keys(&["Return"])?;
+    window.reads("Vixen Is Already Running")?;
+    window.reads("With a separate profile both can run at once")?;
+    window.click("button", "*Use Separate Profile")?;
+    window.find_within(LIMIT, "list item", "demo, Protected · 1 app")?;
+    until(LIMIT, "the app", || Ok(stage.has("words")))?;
+    let id = stage.world.tunnel(&ALICE, "demo", "id")?;
+    let profile = format!("{home}/.local/share/lonewire/profiles/{id}/firefox");
+    assert_eq!(
+        stage.read("words")?,
+        format!("--profile\n{profile}\n--no-remote")
+    );
+    assert!(stage.world.path(&profile).is_dir());
+    assert_eq!(stage.apps()?, ["Vixen"]);
+    outside.signal(nix::sys::signal::Signal::SIGKILL)?;
+    assert_eq!(window.complaints(), [""; 0]);
+    Ok(())
+}
+
+#[test]
 fn a_blocked_tunnel_is_told_to_somebody_who_looks_elsewhere() -> Result<()> {
     let mut stage = stage()?;
     let window = stage.desktop.window()?;

@@ -111,6 +111,30 @@ fn a_helper_that_ends_hangs_or_is_missing_is_told_and_the_window_goes_on() -> Re
     window.find("list item", "demo, Protected · 1 app")?;
     drop(window);
 
+    // Closed as a person closes it: it says goodbye, and apps go on, also while the helper is restarted with no window there.
+    let mut window = desktop.window()?;
+    window.find("list item", "demo, Protected · 1 app")?;
+    window.keys(&["ctrl+w"])?;
+    assert_eq!(window.running.wait(SILENCE)?, 0);
+    drop(window);
+    assert!(probe.ask(&format!("http {} /", addr::WEB_V4)).is_ok());
+    world.kill(Program::Helper)?;
+    assert!(probe.ask(&format!("http {} /", addr::WEB_V4)).is_ok());
+    world.restart(Program::Helper)?;
+    let mut window = desktop.window()?;
+    window.find_within(SILENCE, "list item", "demo, Protected · 1 app")?;
+
+    // Restarted under a window that is there: it reads all again, and what it asks for is done.
+    world.restart(Program::Helper)?;
+    window.find_within(SILENCE, "list item", "demo, Protected · 1 app")?;
+    assert!(probe.ask(&format!("http {} /", addr::WEB_V4)).is_ok());
+    window.click("button", "Stop *")?;
+    window.find_within(SILENCE, "list item", "demo, Protected")?;
+    assert!(probe.ask("links").is_err());
+    drop(window);
+    let mut probe = Probe::inside(&world, &ALICE, "demo")?;
+    probe.ask("links")?;
+
     // A window that comes up without it says what to do.
     world.stop(Program::Helper)?;
     let window = desktop.window()?;

@@ -21,6 +21,10 @@ pub enum Exit {
     Leak = 6,
     NotRunning = 8,
     NoSuch = 10,
+    /// `run`: the program handed over to an instance of it outside of the tunnel.
+    HandedOver = 76,
+    /// `run`: this kind of program is not run, or not like this.
+    Refused = 77,
     /// `run`: Lonewire's own failure, before the program started.
     Own = 125,
     /// `run`: the program was found but cannot be executed.
@@ -48,6 +52,10 @@ impl Exit {
             Self::NoSuch => {
                 "There is no such tunnel or app, or it is not clear which one is meant."
             }
+            Self::HandedOver => {
+                "The program runs outside of the tunnel already, and what was started, or would have been, is part of that instance."
+            }
+            Self::Refused => "This kind of program is not run in a tunnel, or not in this way.",
             Self::Own => {
                 "Whatever kept the program from starting; its code stands in brackets behind the message, and with --json in the object."
             }
@@ -115,10 +123,16 @@ impl Failure {
         self
     }
 
-    /// The same for `run` and `shell`: whatever fails before the program starts is 125, but for 126 and 127.
+    /// The same for `run` and `shell`: whatever fails before the program starts is 125, but for 76, 77, 126 and 127.
     #[must_use]
     pub fn before_program(mut self) -> Self {
-        if !matches!(self.exit, Exit::CannotExecute | Exit::NoSuchProgram) {
+        let own = [
+            Exit::HandedOver,
+            Exit::Refused,
+            Exit::CannotExecute,
+            Exit::NoSuchProgram,
+        ];
+        if !own.contains(&self.exit) {
             self.exit = Exit::Own;
         }
         self

@@ -10,6 +10,7 @@ mod feed;
 mod file;
 pub mod helper_error;
 pub mod man;
+mod notice;
 mod picture;
 mod print;
 pub mod run;

@@ -143,7 +143,7 @@ fn main_page(whole: &Command) -> io::Result<Vec<u8>> {
         bold("lonewire-run"),
         roman("(1) and "),
         bold("lonewire-shell"),
-        roman("(1) exit as the program does; all that keeps a program from starting is 125, 126 or 127."),
+        roman("(1) exit as the program does; all that keeps a program from starting is 76, 77, 125, 126 or 127."),
     ]);
     list(&mut roff, "ENVIRONMENT", ENVIRONMENT);
     list(&mut roff, "FILES", FILES);
@@ -203,7 +203,17 @@ fn verb_page(verb: &Command) -> io::Result<Vec<u8>> {
 /// What a verb can end with, beside 0.
 fn codes(verb: &str) -> Vec<Exit> {
     let own: &[Exit] = match verb {
-        "run" | "shell" => {
+        "run" => {
+            return vec![
+                Exit::HandedOver,
+                Exit::Refused,
+                Exit::Own,
+                Exit::CannotExecute,
+                Exit::NoSuchProgram,
+                Exit::Interrupted,
+            ];
+        }
+        "shell" => {
             return vec![
                 Exit::Own,
                 Exit::CannotExecute,

@@ -78,6 +78,8 @@ impl From<program::Error> for Failure {
                     .hint("Is it a program, and may you execute it?")
             }
             Error::Empty => missing(),
+            Error::Snap(_) => Self::new(Exit::Refused, "snap", error.to_string())
+                .hint("Install it in another way: as a package, or from its makers."),
             Error::NotThere { place, .. } => {
                 missing().hint(format!("It was looked for at {place}."))
             }

@@ -6,5 +6,6 @@ pub mod config;
 pub mod desktop;
 pub mod launch;
 pub mod outside;
+pub mod profile;
 pub mod settings;
 pub mod text;

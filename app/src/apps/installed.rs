@@ -1,6 +1,9 @@
 //! The installed apps that a menu would show, kept up to date while somebody looks.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+};
 
 use gio_unix::prelude::*;
 use gtk::{gio, glib, subclass::prelude::*};
@@ -26,6 +29,9 @@ mod imp {
         /// It runs, and not in a tunnel: a second start of it may be handed over to the first.
         #[property(get, set)]
         pub outside: Cell<bool>,
+        /// It has a launcher that runs it in a tunnel.
+        #[property(get, construct_only)]
+        pub assigned: Cell<bool>,
         pub text: RefCell<Text>,
         /// How many were run since it was; the greatest number if it never was.
         pub age: Cell<usize>,
@@ -47,11 +53,15 @@ glib::wrapper! {
 }
 
 impl InstalledApp {
-    fn new(info: &gio_unix::DesktopAppInfo, recent: &[String]) -> Option<Self> {
+    fn new(
+        info: &gio_unix::DesktopAppInfo,
+        recent: &[String],
+        assigned: &HashSet<String>,
+    ) -> Option<Self> {
         let id = info.id()?;
         let id = id.strip_suffix(".desktop").unwrap_or(&id);
         // A tunnel in a tunnel, and a launcher that names its tunnel itself.
-        if id == APP_ID || info.has_key("X-Lonewire-Tunnel") {
+        if id == APP_ID || info.has_key(LAUNCHER) {
             return None;
         }
         let name = info.display_name();
@@ -60,6 +70,7 @@ impl InstalledApp {
             .property("title", &name)
             .property("description", info.description().unwrap_or_default())
             .property("icon", info.icon())
+            .property("assigned", assigned.contains(id))
             .build();
         let (keywords, generic) = (info.keywords(), info.generic_name());
         let keywords = keywords
@@ -145,13 +156,26 @@ impl Drop for Installed {
     }
 }
 
+/// In the desktop files of launchers: the tunnel, and the app that it is a launcher of.
+const LAUNCHER: &str = "X-Lonewire-Tunnel";
+const SOURCE: &str = "X-Lonewire-Source";
+
 fn fill(list: &gio::ListStore) {
     let recent = recent::read();
-    let apps: Vec<InstalledApp> = gio::AppInfo::all()
+    let all: Vec<gio_unix::DesktopAppInfo> = gio::AppInfo::all()
         .into_iter()
         .filter(|app| app.should_show())
-        .filter_map(|app| app.downcast::<gio_unix::DesktopAppInfo>().ok())
-        .filter_map(|app| InstalledApp::new(&app, &recent))
+        .filter_map(|app| app.downcast().ok())
+        .collect();
+    let assigned: HashSet<String> = all
+        .iter()
+        .filter(|app| app.has_key(LAUNCHER))
+        .filter_map(|app| app.string(SOURCE))
+        .map(|id| id.strip_suffix(".desktop").unwrap_or(&id).to_owned())
+        .collect();
+    let apps: Vec<InstalledApp> = all
+        .iter()
+        .filter_map(|app| InstalledApp::new(app, &recent, &assigned))
         .collect();
     list.splice(0, list.n_items(), &apps);
 }

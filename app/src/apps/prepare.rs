@@ -3,17 +3,15 @@
 
 use std::{
     ffi::OsString,
-    fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    io,
     path::{Path, PathBuf},
 };
 
 use lonewire_client::{
     desktop::{Entry, entry, exec, find},
     outside::{self, Browser, Found},
+    profile,
 };
-
-use crate::places;
 
 /// What to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +62,9 @@ impl Plan {
         )
     }
 
-    fn browser(&self) -> Option<Browser> {
-        Browser::of_program(self.program())
-    }
-
     /// Whether it can be given a profile of its own, so that it hands nothing over.
     pub fn has_profiles(&self) -> bool {
-        self.browser().is_some()
+        Browser::of_program(self.program()).is_some()
     }
 
     /// Gives it a profile of its own, which is the tunnel's and kept.
@@ -78,18 +72,7 @@ impl Plan {
     /// # Errors
     /// The folder can not be made.
     pub fn separate(&mut self, tunnel: &str) -> io::Result<()> {
-        let Some(browser) = self.browser() else {
-            return Ok(());
-        };
-        let name = self.program().file_name().unwrap_or_default();
-        let folder = places::data().join("profiles").join(tunnel).join(name);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)?;
-        let arguments = browser.separate_profile(&folder);
-        self.argv.splice(1..1, arguments);
-        Ok(())
+        profile::separate(&mut self.argv, tunnel).map(|_| ())
     }
 
     /// Looks again where it runs.

@@ -1,10 +1,12 @@
 //! Configurations on their way in and out, off the main loop: files, archives, pictures and what was pasted become drafts that a person can
 //! look at, or refusals that say why. Widgets open no file: this does. Keys stay in memory that is wiped, and are never shown.
 
+mod hidden;
 mod picture;
 mod read;
 mod write;
 
+pub use hidden::Hidden;
 pub use read::{files, pasted, texture};
 pub use write::{WriteError, exported, write};
 

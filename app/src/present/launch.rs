@@ -87,10 +87,19 @@ pub fn program(error: &program::Error) -> String {
             &gettext("“{program}” can not be executed."),
             &[("program", name)],
         ),
+        program::Error::Snap(name) => fill(
+            &gettext(
+                "“{program}” is a snap, and snaps do not stay in a tunnel. Install it in another way.",
+            ),
+            &[("program", name)],
+        ),
         program::Error::Empty => gettext("The name of the program is empty."),
         program::Error::NotInPath(name) | program::Error::NotThere { name, .. } => no_program(name),
     }
 }
+
+/// Code of [`Ending::Outside`], which is told in a way of its own.
+pub const HANDED_OVER: &str = "HandedOver";
 
 /// How the first seconds of an app went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +150,7 @@ pub fn told(app: &str, tunnel: &str, ending: Ending) -> Option<Error> {
             named(&gettext(
                 "It was running already, and the new window is part of that instance, which is not in “{tunnel}”. Close all of its windows and run it again, or use a separate profile where that is offered.",
             )),
-            "HandedOver",
+            HANDED_OVER,
         ),
         Ending::Unknown => (
             named(&gettext("“{app}” ended at once")),

@@ -57,7 +57,9 @@ pub fn advice(code: Option<&str>) -> Advice {
         ),
         "not-supported" => (
             gettext("This computer can not run the tunnel as it is set up."),
-            gettext("Choose another backend in the options of the tunnel."),
+            gettext(
+                "Choose another backend in the options of the tunnel. Where none works, the kernel lacks the modules “wireguard” and “tun”.",
+            ),
         ),
         _ => (
             gettext("The system refused what the tunnel needs."),

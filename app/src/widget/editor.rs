@@ -11,7 +11,7 @@ use super::{
     message::{self, Kind},
 };
 use crate::{
-    config::Text,
+    config::{Hidden, Text},
     present::edit::{self, Verdict},
 };
 
@@ -31,6 +31,8 @@ pub struct Setup {
     pub stored_key: Option<String>,
     /// Of the button that goes on, where it does not save.
     pub button: Option<String>,
+    /// Keys that the text has words for; they are in what comes out again.
+    pub hidden: Hidden,
     /// Line and column where the cursor is put.
     pub place: Option<(u32, u32)>,
 }
@@ -58,6 +60,7 @@ mod imp {
         pub gutter: OnceCell<Gutter>,
         pub tag: OnceCell<gtk::TextTag>,
         pub stored_key: RefCell<Option<String>>,
+        pub hidden: RefCell<Hidden>,
         /// As it was at first.
         pub before: RefCell<String>,
         /// Closing loses nothing that anybody wants.
@@ -166,6 +169,7 @@ impl Editor {
             imp.save.set_label(button);
         }
         imp.stored_key.replace(setup.stored_key);
+        imp.hidden.replace(setup.hidden);
         let _ = imp.then.set(Box::new(then));
         let buffer = imp.text.buffer();
         buffer.begin_irreversible_action();
@@ -188,9 +192,9 @@ impl Editor {
         buffer.text(&start, &end, true).into()
     }
 
-    /// What was typed.
+    /// What was typed, with the keys that were hidden in it.
     pub fn text(&self) -> Text {
-        Text::new(self.written().into_bytes())
+        self.imp().hidden.borrow().restore(&self.written())
     }
 
     fn check(&self) {

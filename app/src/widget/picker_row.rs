@@ -21,6 +21,8 @@ mod imp {
         #[template_child]
         pub description: TemplateChild<gtk::Label>,
         #[template_child]
+        pub assigned: TemplateChild<gtk::Label>,
+        #[template_child]
         pub outside: TemplateChild<gtk::Image>,
         pub bound: RefCell<Option<(InstalledApp, glib::SignalHandlerId)>>,
     }
@@ -87,7 +89,11 @@ impl PickerRow {
         imp.description.set_label(&description);
         imp.description.set_visible(!description.is_empty());
         imp.outside.set_visible(app.outside());
+        imp.assigned.set_visible(app.assigned());
         let mut label = title;
+        if app.assigned() {
+            label = format!("{label}, {}", imp.assigned.label());
+        }
         if app.outside() {
             label = format!("{label}, {}", gettext("Already running outside the tunnel"));
         }

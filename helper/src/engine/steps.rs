@@ -49,6 +49,14 @@ impl Broken {
         match (self, step) {
             (Self::Unsealed(_), _) => Reason::Unsealed,
             (Self::Port(PortError::Unsupported { .. }), _) => Reason::NotSupported,
+            // There is no /dev/net/tun, or nothing behind it.
+            (
+                Self::Port(PortError::Warden {
+                    stage: Stage::Tun,
+                    errno: libc::ENOENT | libc::ENODEV | libc::ENXIO,
+                }),
+                _,
+            ) => Reason::NotSupported,
             (_, Step::UserspaceLink) => Reason::NoDataPlane,
             _ => Reason::System,
         }

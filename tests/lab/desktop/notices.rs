@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use zbus::{Connection, OwnedVariant};
 
 /// A notification that is there to be read.
@@ -45,6 +45,32 @@ impl Notices {
     /// All that are there.
     pub fn all(&self) -> Vec<Notice> {
         self.shelf(|shelf| shelf.list.clone())
+    }
+
+    /// Clicks one: the button with this label, or the notification itself. It is gone then, as on a desktop.
+    ///
+    /// # Errors
+    /// It has no such button, or the bus refuses it.
+    pub fn click(&self, session: &Connection, notice: &Notice, label: Option<&str>) -> Result<()> {
+        let key = match label {
+            None => "default",
+            Some(label) => {
+                let mut pairs = notice.actions.chunks(2);
+                let pair = pairs.find(|pair| pair.get(1).is_some_and(|one| one == label));
+                pair.and_then(|pair| pair.first())
+                    .with_context(|| format!("no {label} on {notice:?}"))?
+            }
+        };
+        self.shelf(|shelf| shelf.list.retain(|one| one.number != notice.number));
+        let path = "/org/freedesktop/Notifications";
+        zbus::block_on(session.emit_signal(
+            None::<&str>,
+            path,
+            "org.freedesktop.Notifications",
+            "ActionInvoked",
+            &(notice.number, key),
+        ))?;
+        Ok(())
     }
 
     fn shelf<T>(&self, f: impl FnOnce(&mut Shelf) -> T) -> T {

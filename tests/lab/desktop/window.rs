@@ -94,6 +94,11 @@ impl<'d> Window<'d> {
         self.activations
     }
 
+    /// Counts something that was done by other means than those of this window.
+    pub fn count(&mut self) {
+        self.activations += 1;
+    }
+
     /// All nodes as they are now.
     ///
     /// # Errors
@@ -237,9 +242,21 @@ impl<'d> Window<'d> {
     /// # Errors
     /// There is none by the deadline.
     pub fn point(&mut self, role: &str, name: &str) -> Result<()> {
+        self.press("1", role, name)
+    }
+
+    /// Clicks with the mouse's other button in the middle of a node.
+    ///
+    /// # Errors
+    /// There is none by the deadline.
+    pub fn menu_of(&mut self, role: &str, name: &str) -> Result<()> {
+        self.press("3", role, name)
+    }
+
+    fn press(&mut self, button: &str, role: &str, name: &str) -> Result<()> {
         self.hover(role, name)?;
         self.activations += 1;
-        self.desktop.run(&["xdotool", "click", "1"])?;
+        self.desktop.run(&["xdotool", "click", button])?;
         Ok(())
     }
 

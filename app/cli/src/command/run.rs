@@ -10,15 +10,18 @@ use super::Outcome;
 use crate::{
     context::Context,
     failure::{Exit, Failure},
-    run::{self, Wish},
+    notice,
+    run::{self, Wish, instance::Watch},
 };
 
 const NOTES: &str = "\
 The program has your identity, your environment and your folder, but the tunnel's network alone, and LONEWIRE_TUNNEL \
 is set for it. Where all three standard streams are terminals it gets a terminal of its own in front of yours: the \
 size of the window, Ctrl-C and Ctrl-Z work as always. If lonewire is ended before it, it gets SIGHUP, unless it was \
-started with --detach.\n\nThe exit status is the program's own, or 128 and the number of the signal that ended it. \
-125: it was not started; 126: it cannot be executed; 127: there is no such program.";
+started with --detach.\n\nA browser that runs outside of the tunnel already opens its new windows there: with --separate-profile it has \
+bookmarks, logins and settings of its own for this tunnel and hands nothing over.\n\nThe exit status is the program's own, or 128 and the \
+number of the signal that ended it. 76: it is part of an instance outside of the tunnel; 77: this kind of program is not run; 125: it was \
+not started; 126: it cannot be executed; 127: there is no such program.";
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -38,6 +41,9 @@ pub struct Args {
     /// One of the app's own actions, such as new-window
     #[arg(long, value_name = "ACTION", requires = "desktop_id")]
     action: Option<String>,
+    /// Give a browser a profile of its own for this tunnel, which is kept
+    #[arg(long)]
+    separate_profile: bool,
     /// The program and its arguments
     #[arg(
         required_unless_present = "desktop_id",
@@ -71,13 +77,43 @@ pub fn run(context: &Context, args: Args) -> Outcome {
         detach,
         desktop_id,
         action,
+        separate_profile,
         command,
     } = args;
-    let wish = match desktop_id {
-        Some(id) => app(how, &id, action.as_deref(), &command, detach),
-        None => Ok(how.wish(command, None, detach)),
+    let Some(id) = desktop_id else {
+        let program = command.first().map(std::path::Path::new);
+        let watch = program.filter(|_| !separate_profile);
+        let watch = watch.and_then(Watch::of_command);
+        let wish = how.wish(command, None, detach);
+        return run::run(
+            context,
+            Wish {
+                separate_profile,
+                watch,
+                ..wish
+            },
+        );
     };
-    run::run(context, wish.map_err(Failure::before_program)?)
+    let tunnel = how.tunnel.clone();
+    let wish = app(
+        how,
+        &id,
+        action.as_deref(),
+        &command,
+        detach,
+        separate_profile,
+    );
+    let ran = wish
+        .map_err(Failure::before_program)
+        .and_then(|wish| run::run(context, wish));
+    if let Err(failure) = &ran
+        && !context.json()
+        && !std::io::stderr().is_terminal()
+    {
+        // A launcher's words reach nobody.
+        notice::tell(tunnel.as_deref(), &id, failure);
+    }
+    ran
 }
 
 /// An installed app, as a menu would start it.
@@ -87,6 +123,7 @@ fn app(
     action: Option<&str>,
     words: &[OsString],
     detach: bool,
+    separate_profile: bool,
 ) -> Result<Wish, Failure> {
     let entry = desktop::find::app(id)?;
     let locale = entry::locale();
@@ -129,10 +166,16 @@ fn app(
         .hint("Name one."));
     }
     let wish = how.wish(lines.pop().unwrap_or_default(), None, detach);
+    let program = wish.command.first().map(std::path::Path::new);
+    let watch = program
+        .filter(|_| !separate_profile)
+        .map(|program| Watch::of_app(entry.clone(), program));
     Ok(Wish {
         name: wish.name.or_else(|| entry.label(&locale)),
         folder: entry.folder(),
         app: Some(entry.id),
+        separate_profile,
+        watch,
         ..wish
     })
 }
@@ -167,6 +210,8 @@ impl How {
             command,
             called,
             app: None,
+            separate_profile: false,
+            watch: None,
             folder: None,
         }
     }

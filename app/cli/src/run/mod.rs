@@ -2,6 +2,7 @@
 //! terminal of its own that we relay; it goes on by itself if the helper dies, and gets SIGHUP if we do.
 
 pub mod guardian;
+pub mod instance;
 mod relay;
 mod signals;
 mod target;
@@ -16,16 +17,24 @@ use std::{
         unix::ffi::{OsStrExt as _, OsStringExt},
     },
     path::PathBuf,
+    time::Instant,
 };
 
 use lonewire_api::{AppInfo, Launch};
-use lonewire_client::launch::{environment, program, scope};
+use lonewire_client::{
+    launch::{environment, program, scope},
+    profile,
+};
 use rustix::fs::FileType;
 
 use crate::{
-    command::up::handshake_of, context::Context, failure::Failure, helper_error::About, print,
-    select,
+    command::up::handshake_of,
+    context::Context,
+    failure::{Exit, Failure},
+    helper_error::About,
+    print, select,
 };
+use instance::Watch;
 use signals::Signals;
 use terminal::Terminal;
 
@@ -41,6 +50,10 @@ pub struct Wish {
     pub name: Option<String>,
     /// The id of the installed app that it is.
     pub app: Option<String>,
+    /// A browser gets a profile of its own for the tunnel.
+    pub separate_profile: bool,
+    /// What tells whether it is handed over to an instance elsewhere.
+    pub watch: Option<Watch>,
     /// Where it starts, if not here.
     pub folder: Option<PathBuf>,
     /// The program and its arguments.
@@ -52,14 +65,14 @@ pub struct Wish {
 /// Runs it; answers the program's exit code, or 0 once it runs with `detach`.
 ///
 /// # Errors
-/// What keeps the program from starting: 125, 126 or 127.
+/// What keeps the program from starting: 76, 77, 125, 126 or 127; or 76, where it was handed over.
 pub fn run(context: &Context, wish: Wish) -> Result<u8, Failure> {
     // Before there is a second thread: each inherits what is blocked, so that no signal ends us half-way.
     let signals = Signals::block()?;
     start(context, &signals, wish).map_err(Failure::before_program)
 }
 
-fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure> {
+fn start(context: &Context, signals: &Signals, mut wish: Wish) -> Result<u8, Failure> {
     let watch = signals.while_launching();
     let program = wish
         .command
@@ -68,6 +81,12 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
         .transpose()?
         .unwrap_or_default();
     let tunnel = tunnel(context, wish.tunnel.as_deref())?;
+    if wish.separate_profile {
+        separate(&mut wish.command, &tunnel.0)?;
+    }
+    if let Some(watch) = &wish.watch {
+        watch.before(context, &tunnel.0)?;
+    }
     let mut argv: Vec<Vec<u8>> = wish
         .command
         .into_iter()
@@ -137,14 +156,36 @@ fn start(context: &Context, signals: &Signals, wish: Wish) -> Result<u8, Failure
     // Our copy of the hold's end first, also where the launch failed: the holder waits for the end of the last one.
     drop((hold, holder, null));
     let (id, info) = launched?;
+    let began = Instant::now();
     let Some((theirs, ours)) = tie else {
         return detached(context, &id, &info);
     };
     drop(theirs);
-    match terminal {
+    let code = match terminal {
         Some(terminal) => relay::terminal(context, signals, terminal, &ours, &info, &id),
         None => relay::streams(context, signals, &ours, &info, &id),
+    }?;
+    if let Some(watch) = wish.watch.filter(|_| code == 0) {
+        watch.after(context, &tunnel, began.elapsed())?;
     }
+    Ok(code)
+}
+
+/// Gives a browser a profile of the tunnel's.
+fn separate(command: &mut Vec<OsString>, tunnel: &str) -> Result<(), Failure> {
+    let done = profile::separate(command, tunnel)
+        .map_err(|error| Failure::system("a separate profile cannot be made", error))?;
+    if done {
+        return Ok(());
+    }
+    let name = command.first().map(|word| word.to_string_lossy());
+    let name = lonewire_client::text::printable(&name.unwrap_or_default());
+    Err(Failure::new(
+        Exit::Refused,
+        "no_profiles",
+        format!("{name} is no browser that can be given a separate profile"),
+    )
+    .hint("Firefox, LibreWolf, Chromium, Chrome, Brave and Vivaldi can."))
 }
 
 /// Id and name of the tunnel. A default that is known by its id costs no question, and has no name here: if it has gone, the launch says so.

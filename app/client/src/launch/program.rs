@@ -17,6 +17,9 @@ pub enum Error {
     NotExecutable(String),
     #[error("the name of the program is empty")]
     Empty,
+    /// snapd starts it in a world of its own, with the host's way to look up names.
+    #[error("{0} is a snap, and snaps do not stay in a tunnel")]
+    Snap(String),
     /// It was looked for in the folders of PATH.
     #[error("there is no program {0}")]
     NotInPath(String),
@@ -47,7 +50,7 @@ fn find_in(command: &OsStr, path: &OsStr, here: &Path) -> Result<PathBuf, Error>
         refused |= candidate.exists() && !(file && executable);
         file && executable
     };
-    let found = if command.as_bytes().contains(&b'/') {
+    let found: Option<PathBuf> = if command.as_bytes().contains(&b'/') {
         Some(here.join(command)).filter(|candidate| is_it(candidate))
     } else if command.is_empty() {
         None
@@ -56,6 +59,9 @@ fn find_in(command: &OsStr, path: &OsStr, here: &Path) -> Result<PathBuf, Error>
             .map(|folder| here.join(folder).join(command))
             .find(|candidate| is_it(candidate))
     };
+    if found.as_deref().is_some_and(is_snap) {
+        return Err(Error::Snap(shown));
+    }
     found.ok_or_else(|| {
         if refused {
             Error::NotExecutable(shown)
@@ -72,6 +78,16 @@ fn find_in(command: &OsStr, path: &OsStr, here: &Path) -> Result<PathBuf, Error>
     })
 }
 
+/// Whether starting a program means asking snapd for it.
+fn is_snap(program: &Path) -> bool {
+    const FOLDERS: [&str; 2] = ["/snap/", "/var/lib/snapd/snap/"];
+    const RUNNER: &str = "/usr/bin/snap";
+    let real = program.canonicalize();
+    FOLDERS.iter().any(|folder| program.starts_with(folder))
+        || program == Path::new(RUNNER)
+        || real.is_ok_and(|real| real == Path::new(RUNNER))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +99,20 @@ mod tests {
         assert_eq!(sh("sh").unwrap(), Path::new("/bin/sh"));
         assert_eq!(sh("bin/sh").unwrap(), Path::new("/usr/bin/sh"));
         assert_eq!(sh("/bin/sh").unwrap(), Path::new("/bin/sh"));
+    }
+
+    #[test]
+    fn snaps_are_known_by_where_they_are() {
+        for snap in [
+            "/snap/bin/firefox",
+            "/var/lib/snapd/snap/bin/x",
+            "/usr/bin/snap",
+        ] {
+            assert!(is_snap(Path::new(snap)), "{snap}");
+        }
+        for other in ["/usr/bin/env", "/snapshots/x"] {
+            assert!(!is_snap(Path::new(other)), "{other}");
+        }
     }
 
     #[test]

@@ -175,10 +175,18 @@ impl Window {
             .as_deref()
             .and_then(|text| std::str::from_utf8(text).ok());
         let Some(text) = text else { return };
+        let (text, hidden) = config::Hidden::of(text);
+        let not_changed = gettext("The file itself is not changed.");
         let setup = Setup {
             heading: refused.origin.clone(),
-            hint: gettext("The file itself is not changed."),
-            text: text.to_owned(),
+            hint: if hidden.is_empty() {
+                not_changed
+            } else {
+                let kept = gettext("A key that reads (hidden) stays as it is in the file.");
+                format!("{not_changed} {kept}")
+            },
+            text,
+            hidden,
             button: Some(gettext("_Try Again")),
             place: problem::place(&refused.error),
             ..Setup::default()

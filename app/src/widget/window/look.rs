@@ -9,6 +9,7 @@ use super::{Window, action};
 use crate::{
     error::Error,
     model::Tunnel,
+    notify,
     present::{check, fill, time},
     widget::{
         check_dialog::CheckDialog, history_dialog::HistoryDialog, options_dialog::OptionsDialog,
@@ -96,6 +97,9 @@ impl Window {
             &gettext("“{name}” is not sealed"),
             &[("name", &tunnel.title())],
         );
+        if let Some(application) = self.application() {
+            notify::leak_found(application.upcast_ref(), tunnel, &title, &verdict.text);
+        }
         Err(Error::message(title, verdict.text, "not_sealed"))
     }
 

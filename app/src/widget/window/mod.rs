@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     application::Application,
+    apps::Program,
     error::{Error, Message, Result},
     helper::Helper,
     model::{Changes, Model, Tunnel},
@@ -318,29 +319,56 @@ impl Window {
 
     /// Shows the page of a tunnel, once it is told of.
     pub fn lead_to(&self, id: &str) {
+        self.with_tunnel(id, |_, _| {});
+    }
+
+    /// Shows a tunnel and asks for it to be connected, again.
+    pub fn retry(&self, id: &str) {
+        self.with_tunnel(id, |window, tunnel| {
+            if let Some(helper) = window.helper().cloned() {
+                let tunnel = tunnel.clone();
+                window.attempt(async move { helper.turn_on(&tunnel).await });
+            }
+        });
+    }
+
+    /// Waits until tunnels are told of, shows one by its id or, as launchers may name it, by its name, and does something with it. Without
+    /// a name it is the default tunnel.
+    fn with_tunnel(&self, wanted: &str, then: impl FnOnce(&Self, &Tunnel) + 'static) {
         let Some(model) = self.model().cloned() else {
             return;
         };
-        let (window, id) = (self.clone(), id.to_owned());
+        let (window, wanted) = (self.clone(), wanted.to_owned());
         glib::spawn_future_local(async move {
             let changes = Changes::new(&model, |model, changed| {
                 model.connect_service_notify(move |_| changed())
             });
             let ready = || (model.service() == ServiceState::Ready).then_some(());
             changes.until(ready).await;
-            if window.imp().sidebar.select(&id) {
+            let wanted = match &*wanted {
+                "" => preferences::default_tunnel().unwrap_or_default(),
+                _ => wanted,
+            };
+            let named = || {
+                let mut tunnels = model.tunnels().iter::<Tunnel>().filter_map(|one| one.ok());
+                tunnels.find(|tunnel| tunnel.title() == wanted)
+            };
+            let Some(tunnel) = model.tunnel(&wanted).or_else(named) else {
+                return;
+            };
+            if window.imp().sidebar.select(&tunnel.id()) {
                 window.imp().split.show_page();
             }
+            then(&window, &tunnel);
         });
     }
 
-    /// Shows a tunnel and asks for it to be connected, again.
-    pub fn retry(&self, id: &str) {
-        self.lead_to(id);
-        let tunnel = self.model().and_then(|model| model.tunnel(id));
-        if let (Some(helper), Some(tunnel)) = (self.helper().cloned(), tunnel) {
-            self.attempt(async move { helper.turn_on(&tunnel).await });
-        }
+    /// Shows a tunnel and runs an installed app in it, again.
+    pub fn run_again(&self, tunnel: &str, app: &str) {
+        let app = app.to_owned();
+        self.with_tunnel(tunnel, move |window, tunnel| {
+            window.run_soon(tunnel, Program::Installed(app));
+        });
     }
 
     /// Does something for the person, and tells them if it fails.

@@ -115,6 +115,11 @@ pub(super) fn checks_after_connect() -> bool {
     Settings::load().is_ok_and(|settings| settings.check_after_connect())
 }
 
+/// Id of the tunnel that is meant where none is named.
+pub(super) fn default_tunnel() -> Option<String> {
+    Settings::load().ok()?.default_tunnel().map(str::to_owned)
+}
+
 /// What others wrote meanwhile stays.
 fn keep(choices: &Choices) -> Result<()> {
     let mut settings = Settings::load().map_err(|error| unreadable(&error))?;

@@ -70,9 +70,42 @@ impl Window {
         apps.iter().map(|app| app.info().pid).collect()
     }
 
-    fn run_soon(&self, tunnel: &Tunnel, program: Program) {
+    pub(super) fn run_soon(&self, tunnel: &Tunnel, program: Program) {
         let (window, tunnel) = (self.clone(), tunnel.clone());
-        self.attempt(async move { window.run(&tunnel, program).await });
+        let id = match &program {
+            Program::Installed(id) => Some(id.clone()),
+            Program::Command(_) => None,
+        };
+        self.attempt(async move {
+            let ran = window.run(&tunnel, program).await;
+            if let (Err(error), Some(id)) = (&ran, id) {
+                window.tell_elsewhere(&tunnel, &id, error);
+            }
+            ran
+        });
+    }
+
+    /// An app that waited for its tunnel and was not started is told to somebody who looks elsewhere by now.
+    fn tell_elsewhere(&self, tunnel: &Tunnel, app: &str, error: &Error) {
+        let Error::Message(message) = error else {
+            return;
+        };
+        // Any window of ours: a dialog may be in front.
+        let is_seen = gtk::Window::list_toplevels()
+            .iter()
+            .filter_map(|window| window.downcast_ref::<gtk::Window>())
+            .any(gtk::Window::is_active);
+        if let Some(application) = self.application().filter(|_| !is_seen)
+            && message.code != launch::HANDED_OVER
+        {
+            let failure = (
+                tunnel.id(),
+                app.to_owned(),
+                message.title.clone(),
+                message.body.clone(),
+            );
+            notify::launch_failed(application.upcast_ref(), &failure);
+        }
     }
 
     async fn run(&self, tunnel: &Tunnel, program: Program) -> Result<()> {
