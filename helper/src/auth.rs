@@ -103,7 +103,7 @@ pub enum Need {
     Own(Kind),
     /// polkit's yes to an action.
     Ask(&'static str),
-    /// To own the thing, and polkit's yes.
+    /// To own the thing, or each of those it names, and polkit's yes.
     OwnAndAsk(Kind, &'static str),
 }
 
@@ -144,6 +144,7 @@ pub const TABLE: &[(&str, &str, Need)] = &[
     (TUNNELS, "Remove", Need::OwnAndAsk(Kind::Tunnel, IMPORT)),
     (TUNNELS, "SetOptions", Need::OwnAndAsk(Kind::Tunnel, IMPORT)),
     (TUNNELS, "Connect", Need::OwnAndAsk(Kind::Tunnel, CONNECT)),
+    (TUNNELS, "Switch", Need::OwnAndAsk(Kind::Tunnel, CONNECT)),
     (TUNNELS, "Disconnect", Need::Own(Kind::Tunnel)),
     (TUNNELS, "Check", Need::Own(Kind::Tunnel)),
     (TUNNELS, "Log", Need::Own(Kind::Tunnel)),
@@ -242,7 +243,7 @@ impl<O: Ownership> Bouncer<O> {
     /// # Errors
     /// Why not.
     pub async fn pass<A: Action>(&self, call: &Header<'_>) -> Result<Grant<A>, Denied> {
-        Ok(self.decide(call, None).await?.0)
+        Ok(self.decide(call, []).await?.0)
     }
 
     /// For a call that names a tunnel or an app. The id is parsed here, so that a malformed one answers as an unknown one.
@@ -254,16 +255,28 @@ impl<O: Ownership> Bouncer<O> {
         call: &Header<'_>,
         id: &str,
     ) -> Result<(Grant<A>, Id), Denied> {
-        let (grant, id) = self.decide(call, Some(id)).await?;
-        Ok((grant, id.ok_or(Denied::NotFound)?))
+        let (grant, [id]) = self.decide(call, [id]).await?;
+        Ok((grant, id))
+    }
+
+    /// For a call that names several of a kind: all of them have to be the caller's. polkit is told of the first.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn pass_for_all<A: Action, const N: usize>(
+        &self,
+        call: &Header<'_>,
+        ids: [&str; N],
+    ) -> Result<(Grant<A>, [Id; N]), Denied> {
+        self.decide(call, ids).await
     }
 
     /// What the caller is not told is in the log, for whoever looks for it: a flood of calls must not fill it.
-    async fn decide<A: Action>(
+    async fn decide<A: Action, const N: usize>(
         &self,
         call: &Header<'_>,
-        named: Option<&str>,
-    ) -> Result<(Grant<A>, Option<Id>), Denied> {
+        named: [&str; N],
+    ) -> Result<(Grant<A>, [Id; N]), Denied> {
         let (sender, member) = (call.sender(), call.member());
         tracing::debug!(?sender, ?member, "asked");
         let decided = self.judge(call, named).await;
@@ -275,18 +288,18 @@ impl<O: Ownership> Bouncer<O> {
     }
 
     /// The one road to a grant: row, caller, owner, polkit.
-    async fn judge<A: Action>(
+    async fn judge<A: Action, const N: usize>(
         &self,
         call: &Header<'_>,
-        named: Option<&str>,
-    ) -> Result<(Grant<A>, Option<Id>), Denied> {
+        named: [&str; N],
+    ) -> Result<(Grant<A>, [Id; N]), Denied> {
         let (Some(interface), Some(member), Some(sender)) =
             (call.interface(), call.member(), call.sender())
         else {
             return Err(Denied::No("no-sender"));
         };
         let need = need(interface, member).ok_or(Denied::No("not-listed"))?;
-        if need.action() != A::ASKS || need.kind().is_some() != named.is_some() {
+        if need.action() != A::ASKS || need.kind().is_some() == named.is_empty() {
             tracing::error!(%interface, %member, "a handler and its row of the table disagree");
             return Err(Denied::No("not-listed"));
         }
@@ -298,12 +311,14 @@ impl<O: Ownership> Bouncer<O> {
             presence::credentials(&self.bus, sender).await
         };
         let caller = caller.ok_or(Denied::No("no-credentials"))?;
-        let id = match (need.kind(), named) {
-            (Some(kind), Some(text)) => Some(self.owned(kind, text, &caller).await?),
-            _ => None,
-        };
+        let mut ids = Vec::with_capacity(N);
+        if let Some(kind) = need.kind() {
+            for text in named {
+                ids.push(self.owned(kind, text, &caller).await?);
+            }
+        }
         if let Some(action) = need.action() {
-            let label = match &id {
+            let label = match ids.first() {
                 Some(id) => self.owners.label(id).await,
                 None => None,
             };
@@ -315,7 +330,8 @@ impl<O: Ownership> Bouncer<O> {
                 caller,
                 action: PhantomData,
             },
-            id,
+            // As many as were named.
+            ids.try_into().map_err(|_| Denied::NotFound)?,
         ))
     }
 

@@ -94,6 +94,7 @@ async fn serve(ports: Sys) -> anyhow::Result<()> {
 
     let connection = system_bus().await?;
     let questions = system_bus().await?;
+    let notices = system_bus().await?;
     bus::serve(
         &connection,
         &questions,
@@ -102,6 +103,7 @@ async fn serve(ports: Sys) -> anyhow::Result<()> {
     )
     .await
     .context("serving on the bus")?;
+    tokio::spawn(bus::host::watch(notices, handle.clone()));
     let flags = RequestNameFlags::DO_NOT_QUEUE;
     match connection.request_name_with_flags(BUS_NAME, flags).await {
         Ok(RequestNameReply::PrimaryOwner) => {}

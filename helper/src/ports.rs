@@ -86,7 +86,8 @@ pub struct Tun {
 pub trait Links {
     /// `RTM_NEWLINK` of kind wireguard from the host straight into the namespace, EXCL.
     async fn create_wireguard(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()>;
-    /// Sets MTU and addresses, brings the link up, adds the routes over it and `unreachable default` (metric 4294967295) in both families. Done twice it changes nothing.
+    /// Sets MTU and addresses, brings the link up, adds the routes over it and `unreachable default` (metric 4294967295) in both families; addresses and routes
+    /// of the link that are no longer wanted go. Done twice it changes nothing.
     async fn configure(
         &self,
         namespace: &Namespace,
@@ -94,6 +95,8 @@ pub trait Links {
         addressing: &Addressing,
     ) -> PortResult<()>;
     async fn delete(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()>;
+    /// Ends TCP connections and connected UDP sockets of the namespace, but those with itself: their next call fails with ECONNABORTED. Listening ones stay.
+    async fn end_connections(&self, namespace: &Namespace) -> PortResult<()>;
     /// Dumps taken by a socket opened inside; `sysctls` stays empty.
     async fn observe(&self, namespace: &Namespace) -> PortResult<Observed>;
     /// MTU of the host's path to an address, in bytes, less nothing.
@@ -127,7 +130,7 @@ pub trait WireGuard {
     async fn works(&self, _backend: Backend) -> bool {
         true
     }
-    /// Replaces everything: key, port and peers.
+    /// Replaces key and peers, and the port where one is given: a fresh link has a random one, and keeps it.
     async fn apply(
         &self,
         namespace: &Namespace,
@@ -191,6 +194,8 @@ pub trait DataPlane {
 
 pub trait Instance: 'static {
     fn process(&self) -> ProcessId;
+    /// Tells it the link's MTU. One that an earlier helper started cannot be told.
+    async fn set_mtu(&self, mtu: u32) -> PortResult<()>;
     /// Answers when it has died.
     async fn died(&self);
 }

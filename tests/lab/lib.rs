@@ -57,6 +57,7 @@ pub mod role;
 pub mod sandbox;
 pub mod secret;
 pub mod server;
+pub mod services;
 pub mod syscalls;
 pub mod system;
 pub mod traffic;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use anyhow::{Context as _, Result};
@@ -12,6 +12,7 @@ use memchr::memmem;
 
 use crate::{
     Marker, World, addr, capture,
+    frame::{Frame, Payload},
     init::LAB,
     net,
     oracle::{Oracle, Report},
@@ -49,6 +50,23 @@ impl World {
     pub fn uplinks_report(&mut self, markers: &[Marker]) -> Result<Report> {
         self.control()?;
         self.report_since(&mut Watch::default(), markers)
+    }
+
+    /// Datagrams at the host's end of uplink `index` in the order in which they crossed it: from, to, and the first byte, which for WireGuard is the kind.
+    ///
+    /// # Errors
+    /// Frames were lost.
+    pub fn datagrams(&self, index: usize) -> Result<Vec<(SocketAddr, SocketAddr, u8)>> {
+        let frames = capture::read_since(&self.path(&capture_file("host", index)), &mut 0)?;
+        let of = |bytes: &[u8]| match Frame::parse(bytes)?.payload {
+            Payload::Udp {
+                source,
+                destination,
+                body,
+            } => Some((source, destination, *body.first()?)),
+            _ => None,
+        };
+        Ok(frames.iter().filter_map(|frame| of(&frame.bytes)).collect())
     }
 
     /// Judges what came on both ends of every uplink since the last look. Everything sent before the last [`World::control`] or
@@ -128,11 +146,13 @@ impl World {
                 addr::router_v6(index).into(),
             ]);
         }
+        host.extend(&self.moved.host);
+        let endpoints = (0..self.spec.servers).map(|index| self.spec.endpoint(index));
         Oracle {
             host,
             routers,
-            endpoints: (0..self.spec.servers)
-                .map(|index| self.spec.endpoint(index))
+            endpoints: endpoints
+                .chain(self.moved.endpoints.iter().copied())
                 .collect(),
             markers: markers.to_vec(),
             controls: self.controls.clone(),

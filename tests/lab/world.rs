@@ -6,6 +6,7 @@ mod servers;
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Write as _},
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     time::{Duration, Instant},
@@ -37,6 +38,15 @@ pub struct World {
     pub(crate) services: BTreeMap<String, Running>,
     servers: Vec<Server>,
     pub(crate) controls: Vec<Vec<u8>>,
+    /// What the judge is to know besides: addresses that the host was given, and endpoints of servers that moved.
+    pub moved: Moved,
+}
+
+/// Where host and servers are besides where they began.
+#[derive(Debug, Clone, Default)]
+pub struct Moved {
+    pub host: Vec<IpAddr>,
+    pub endpoints: Vec<SocketAddr>,
 }
 
 /// How long anything in a world may take to get ready.
@@ -108,6 +118,7 @@ impl World {
             services: BTreeMap::new(),
             servers: Vec::new(),
             controls: Vec::new(),
+            moved: Moved::default(),
         };
         world.start()?;
         Ok(world)

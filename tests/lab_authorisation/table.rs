@@ -161,6 +161,12 @@ pub fn table() -> Vec<Row> {
             id,
             Options::from([("wait", Variant::from(0_u32))])
         )),
+        // To its own configuration: nothing changes.
+        row!(TUNNELS "Switch" Tunnel Some(CONNECT), |id| (
+            id,
+            id,
+            Options::from([("wait", Variant::from(0_u32))])
+        )),
         launch_row,
         row!(TUNNELS "Check" Tunnel None, |id| (id, none())),
         row!(TUNNELS "Log" Tunnel None, |id| (id, 0_u64)),

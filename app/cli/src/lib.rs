@@ -115,6 +115,8 @@ enum Verb {
     Up(command::up::Args),
     /// Take a tunnel down
     Down(command::down::Args),
+    /// Give a tunnel that is up another one's configuration, under its apps
+    Switch(command::switch::Args),
     /// Show state, handshake, traffic and apps of the tunnels that are up
     Status(command::status::Args),
     /// Show when a tunnel was up, blocked or off, and why
@@ -149,6 +151,7 @@ fn run(context: &Context, verb: Verb) -> command::Outcome {
         Verb::Default(args) => command::default::run(context, &args),
         Verb::Up(args) => command::up::run(context, &args),
         Verb::Down(args) => command::down::run(context, &args),
+        Verb::Switch(args) => command::switch::run(context, &args),
         Verb::Status(args) => command::status::run(context, &args),
         Verb::Log(args) => command::log::run(context, &args),
         Verb::Check(args) => command::check::run(context, &args),

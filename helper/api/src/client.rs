@@ -240,6 +240,22 @@ impl Client {
         })
     }
 
+    /// A tunnel that is up takes over the configuration of another; waits at most `wait` seconds (0 to 20) for it to be protected.
+    ///
+    /// # Errors
+    /// `NotFound` (either of them), `InvalidArgument` (`tunnel`, `off`), `AccessDenied`, `InteractiveAuthorizationRequired`, `KeyInUse`, `Busy`,
+    /// `ConnectFailed`, `Unsealed`: then it goes on as before.
+    pub async fn switch(&self, tunnel: &str, other: &str, wait: u32) -> Result<TunnelInfo> {
+        let options = Options::from([("wait", Variant::from(wait))]);
+        let (state, info): (u32, Dictionary) = self
+            .call(&self.tunnels, "Switch", &(tunnel, other, options))
+            .await?;
+        Ok(TunnelInfo {
+            state: TunnelState::from(state),
+            ..(&info).into()
+        })
+    }
+
     /// # Errors
     /// `NotFound`, `AppsRunning` (unless `force`).
     pub async fn disconnect(&self, tunnel: &str, force: bool) -> Result<()> {

@@ -89,6 +89,8 @@ pub struct TunnelInfo {
     pub apps: u32,
     /// The administrator's.
     pub shared: bool,
+    /// Id of the tunnel whose configuration is up, where it is not its own.
+    pub switched_to: Option<String>,
     /// Base64.
     pub public_key: String,
     /// Codes.
@@ -118,6 +120,10 @@ impl TunnelInfo {
         );
         set(&mut self.apps, get(changes, "apps"));
         set(&mut self.shared, get(changes, "shared"));
+        set(
+            &mut self.switched_to,
+            get::<String>(changes, "switched-to").map(|id| Some(id).filter(|id| !id.is_empty())),
+        );
         set(&mut self.public_key, get(changes, "public-key"));
         set(&mut self.warnings, get(changes, "warnings"));
     }

@@ -49,6 +49,8 @@ pub trait Tunnels {
     fn remove(&self, tunnel: &str) -> Result<()>;
     fn set_options(&self, tunnel: &str, options: &Options<'_>) -> Result<()>;
     fn connect(&self, tunnel: &str, options: &Options<'_>) -> Result<(u32, Dictionary)>;
+    fn switch(&self, tunnel: &str, other: &str, options: &Options<'_>)
+    -> Result<(u32, Dictionary)>;
     fn disconnect(&self, tunnel: &str, options: &Options<'_>) -> Result<()>;
     fn check(&self, tunnel: &str, options: &Options<'_>) -> Result<Vec<Dictionary>>;
     fn log(&self, tunnel: &str, since: u64) -> Result<Vec<(u64, u32, String)>>;

@@ -106,6 +106,91 @@ pub fn down() -> Vec<Undo> {
         .collect()
 }
 
+/// A step of a switch: a tunnel that is up takes over another configuration, under the apps that run in it. Each makes a thing what that configuration
+/// says, whatever it was before: what takes a step back is the same step with the configuration that was ([`switch_back`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Notes what is to be: a helper that is killed from here on is followed by one that finishes the switch.
+    Record,
+    /// The other's key and no peer: from here on nothing leaves, neither by the tunnel that was nor, with addresses that were, by the one to be.
+    Silence,
+    /// MTU, addresses, routes; those that were go.
+    Addressing,
+    /// Connections that were end with an error: by the other tunnel no answer to them could come.
+    Connections,
+    /// Replaces `resolv.conf` and `hosts`: apps that run read the new ones.
+    Dns,
+    /// The other's peers: from here on its packets leave.
+    Peers,
+    /// Looks at it from inside, and notes that it stands.
+    Seal,
+}
+
+impl Change {
+    /// For logs and for tests that stop at a step.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Record => "switch-record",
+            Self::Silence => "switch-silence",
+            Self::Addressing => "switch-addressing",
+            Self::Connections => "switch-connections",
+            Self::Dns => "switch-dns",
+            Self::Peers => "switch-peers",
+            Self::Seal => "switch-seal",
+        }
+    }
+}
+
+/// A switch.
+pub fn switch() -> [Change; 7] {
+    [
+        Change::Record,
+        Change::Silence,
+        Change::Addressing,
+        Change::Connections,
+        Change::Dns,
+        Change::Peers,
+        Change::Seal,
+    ]
+}
+
+/// What takes back a switch that failed at a step, with the configuration that was: silent first, whatever was begun, its peers once all else is
+/// as before, and the seal, which notes that it stands.
+pub fn switch_back(failed: Change) -> Vec<Change> {
+    let begun = switch();
+    let end = begun.iter().position(|step| *step == failed).unwrap_or(0);
+    let mut back: Vec<_> = begun
+        .into_iter()
+        .take(end + 1)
+        .filter(|step| !matches!(step, Change::Record | Change::Peers | Change::Seal))
+        .collect();
+    if !back.is_empty() {
+        back.push(Change::Peers);
+    }
+    back.push(Change::Seal);
+    back
+}
+
+impl Undo {
+    /// For logs and for tests that stop at a step.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RemoveRecord => "remove-record",
+            Self::RemoveNamespace => "remove-namespace",
+            Self::RemoveDns => "remove-dns",
+            Self::DeleteLink => "delete-link",
+        }
+    }
+}
+
+/// Steps of launching an app in a tunnel that is up: its record, the program, and what is known of that in the record. An app whose program never ran is forgotten.
+pub fn launch() -> [&'static str; 3] {
+    ["app-record", "app-start", "app-known"]
+}
+
+/// The one step of an import: a file written whole or not at all.
+pub const SAVE: &str = "save";
+
 /// Overhead of WireGuard on the path, in bytes: IP and UDP header, WireGuard's header and tag.
 /// Source: the kernel's `wg_max_header`, as wg-quick(8) counts it: 60 by IPv4, 80 by IPv6.
 pub fn overhead(to: std::net::IpAddr) -> u32 {
@@ -142,6 +227,35 @@ mod tests {
                 Undo::RemoveRecord
             ]
         );
+    }
+
+    #[test]
+    fn a_switch_is_silent_before_anything_changes_and_until_all_is_as_it_is_to_be() {
+        let steps = switch();
+        assert_eq!(steps[..2], [Change::Record, Change::Silence]);
+        assert_eq!(steps[5..], [Change::Peers, Change::Seal]);
+    }
+
+    #[test]
+    fn a_switch_is_taken_back_by_what_was_begun_silent_first_and_peers_last() {
+        assert_eq!(switch_back(Change::Record), [Change::Seal]);
+        assert_eq!(
+            switch_back(Change::Silence),
+            [Change::Silence, Change::Peers, Change::Seal]
+        );
+        for failed in [Change::Dns, Change::Peers, Change::Seal] {
+            assert_eq!(
+                switch_back(failed),
+                [
+                    Change::Silence,
+                    Change::Addressing,
+                    Change::Connections,
+                    Change::Dns,
+                    Change::Peers,
+                    Change::Seal
+                ]
+            );
+        }
     }
 
     #[test]

@@ -41,6 +41,11 @@ pub enum Reason {
     NoDataPlane,
     Unsealed,
     NoUplink,
+    /// The network reaches addresses of the other family only.
+    NeedsIpv4,
+    NeedsIpv6,
+    /// The network wants a login before it carries anything.
+    CaptivePortal,
     KeyInUse,
     NotSupported,
     System,
@@ -54,10 +59,25 @@ impl Reason {
         Self::NoDataPlane,
         Self::Unsealed,
         Self::NoUplink,
+        Self::NeedsIpv4,
+        Self::NeedsIpv6,
+        Self::CaptivePortal,
         Self::KeyInUse,
         Self::NotSupported,
         Self::System,
     ];
+
+    /// Whether it tells of the network on the way: then it may be another a moment later.
+    pub fn is_of_network(self) -> bool {
+        matches!(
+            self,
+            Self::NoHandshake
+                | Self::NoUplink
+                | Self::NeedsIpv4
+                | Self::NeedsIpv6
+                | Self::CaptivePortal
+        )
+    }
 
     /// The API's word.
     pub fn code(self) -> &'static str {
@@ -67,6 +87,9 @@ impl Reason {
             Self::NoDataPlane => "no-data-plane",
             Self::Unsealed => "unsealed",
             Self::NoUplink => "no-uplink",
+            Self::NeedsIpv4 => "needs-ipv4",
+            Self::NeedsIpv6 => "needs-ipv6",
+            Self::CaptivePortal => "captive-portal",
             Self::KeyInUse => "key-in-use",
             Self::NotSupported => "not-supported",
             Self::System => "system",
@@ -267,6 +290,24 @@ impl Health {
             peer.answered = (peer.last.tx, now);
         }
         self.pause = Duration::ZERO;
+    }
+
+    /// Whatever was counts no more (the machine has slept): it begins like a new tunnel.
+    pub fn reconnect(&mut self, now: Duration) {
+        self.renewed(now);
+        self.state = State::Connecting;
+        self.started = now;
+    }
+
+    /// Whether no peer can have a session any more, though each keeps its own alive: the network was away for too long.
+    pub fn has_expired(&self, now: Duration) -> bool {
+        let expired = |peer: &Peer| {
+            peer.keepalive > 0
+                && peer
+                    .fresh
+                    .is_none_or(|fresh| now.saturating_sub(fresh) > SESSION)
+        };
+        self.peers.iter().all(expired)
     }
 
     /// Another data plane has taken over, which knows of no handshake: any that it tells of is new, also one within the second of the last (times

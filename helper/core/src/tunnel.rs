@@ -2,7 +2,10 @@
 //! What is kept of a tunnel: the saved file (label, options, configuration with its keys) and the run-time records by which a restarted
 //! helper finds again what runs. Records hold no secret; the saved file's text is wiped when it goes.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -70,6 +73,8 @@ pub enum Phase {
     Halfway,
     /// All of the plan stands.
     Up,
+    /// On its way to the configuration that the record tells: what is found is made so.
+    Switching,
     /// The link is gone; kept for the apps in it.
     Left,
 }
@@ -90,12 +95,18 @@ pub struct Run {
     /// Of the namespace; 0 before it is known.
     pub inode: u64,
     pub userspace: bool,
+    /// Whose configuration is up, where it is not the tunnel's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Id>,
     /// Of the configuration that was up.
     pub revision: u64,
     pub mtu: u32,
     pub addresses: Vec<IpNet>,
     pub routes: Vec<IpNet>,
     pub dns: Vec<IpAddr>,
+    /// While switching: where the peers are reached, by public key, so that nobody has to ask for it again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<String, SocketAddr>,
     /// Search domains.
     #[serde(default)]
     pub search: Vec<String>,
@@ -213,11 +224,13 @@ mod tests {
             link: link.clone(),
             inode: 4_026_532_000,
             userspace: true,
+            of: Some(Id::from_random([8; 16])),
             revision: 1,
             mtu: 1420,
             addresses: vec!["10.0.0.2/32".parse().unwrap()],
             routes: vec!["::/0".parse().unwrap()],
             dns: vec!["10.0.0.1".parse().unwrap()],
+            endpoints: BTreeMap::from([("k=".into(), "192.0.2.1:1".parse().unwrap())]),
             search: vec!["corp.example".into()],
             plane: Some((12, 3456)),
             sysctls: vec![("ipv4/ip_forward".into(), "0".into())],

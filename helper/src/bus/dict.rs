@@ -32,6 +32,9 @@ pub fn tunnel(info: &TunnelInfo) -> Dict {
     if let Some(reason) = info.reason {
         dict.insert("reason", Variant::from(reason));
     }
+    if let Some(other) = &info.switched_to {
+        dict.insert("switched-to", Variant::from(other.to_string()));
+    }
     dict
 }
 

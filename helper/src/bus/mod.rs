@@ -8,6 +8,7 @@ mod dict;
 mod error;
 mod guard;
 mod herald;
+pub mod host;
 mod service;
 mod tunnels;
 
@@ -40,6 +41,14 @@ impl Gate {
 
     async fn pass_for<A: Action>(&self, call: &Header<'_>, id: &str) -> Answer<(Grant<A>, Id)> {
         Ok(self.bouncer.pass_for(call, id).await?)
+    }
+
+    async fn pass_for_all<A: Action, const N: usize>(
+        &self,
+        call: &Header<'_>,
+        ids: [&str; N],
+    ) -> Answer<(Grant<A>, [Id; N])> {
+        Ok(self.bouncer.pass_for_all(call, ids).await?)
     }
 }
 

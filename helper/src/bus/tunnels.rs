@@ -152,6 +152,23 @@ impl Tunnels {
         Ok((info.state as u32, dict::tunnel(&info)))
     }
 
+    #[zbus(out_args("state", "info"))]
+    async fn switch(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        tunnel: &str,
+        other: &str,
+        options: Wishes<'_>,
+    ) -> Result<(u32, Dict), Refusal> {
+        let mut options = Options::new(options);
+        let wait = options.wait()?;
+        options.end()?;
+        let ids = [tunnel, other];
+        let (grant, [id, other]) = self.gate.pass_for_all::<ConnectOwn, 2>(&call, ids).await?;
+        let info = self.gate.engine.switch(grant, id, other, wait).await?;
+        Ok((info.state as u32, dict::tunnel(&info)))
+    }
+
     async fn disconnect(
         &self,
         #[zbus(header)] call: Header<'_>,

@@ -24,8 +24,8 @@ use super::{
     view::AppState,
 };
 use crate::ports::{
-    Backend, DataPlane, Device, Namespace, PeerStatus, PortResult, Ports, ProcessId, RecordKind,
-    Saved, Warden,
+    Backend, DataPlane, Device, Namespace, PeerStatus, PortError, PortResult, Ports, ProcessId,
+    RecordKind, Saved, Warden,
 };
 
 impl<P: Ports> Engine<P> {
@@ -157,7 +157,7 @@ impl<P: Ports> Engine<P> {
         let namespace = self.ports.open(&record.link).await;
         let is_same = |namespace: &Namespace| namespace.inode == record.inode;
         match (record.phase, namespace, tunnel) {
-            (Phase::Up, Ok(namespace), Some(tunnel))
+            (Phase::Up | Phase::Switching, Ok(namespace), Some(tunnel))
                 if is_same(&namespace) && tunnel.uid == record.uid && tunnel.up().is_none() =>
             {
                 match self
@@ -183,7 +183,12 @@ impl<P: Ports> Engine<P> {
         record: Run,
         namespace: Namespace,
     ) -> PortResult<()> {
-        let kept = tunnel.kept();
+        let mut record = record;
+        let kept = self.kept_of(tunnel, &record)?;
+        if record.phase == Phase::Switching {
+            self.finish_switch(&run, &mut record, &namespace, &kept)
+                .await?;
+        }
         let backend = if record.userspace {
             Backend::Userspace
         } else {
@@ -267,6 +272,18 @@ impl<P: Ports> Engine<P> {
         self.set_state(tunnel, if has_died { State::Connecting } else { state });
         self.watch(tunnel, &up);
         Ok(())
+    }
+
+    /// The saved configuration that is up.
+    fn kept_of(&self, tunnel: &Tunnel<P>, record: &Run) -> PortResult<Rc<Kept>> {
+        let Some(of) = &record.of else {
+            return Ok(tunnel.kept());
+        };
+        let tunnels = self.tunnels.borrow();
+        let other = tunnels.get(of).filter(|other| other.uid == tunnel.uid);
+        other.map(|other| other.kept()).ok_or(PortError::NotFound {
+            what: "the configuration that it was switched to",
+        })
     }
 
     /// Takes down what cannot be adopted; a namespace with apps in it stays, without link.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     auth::{ConnectOwn, Grant},
+    points,
     ports::{Backend, Device, PortError, Ports},
 };
 
@@ -128,7 +129,7 @@ impl<P: Ports> Engine<P> {
             (State::Failed(reason), error)
         };
         let wanted = self.prepare(&kept).await;
-        let wanted = wanted.map_err(|error| failed(Reason::Unresolvable, error))?;
+        let wanted = wanted.map_err(|error| failed(self.unresolved(), error))?;
         let making = Making::new(self, kept, wanted, (&tunnel.id, tunnel.uid));
         let mut making = making.map_err(|error| failed(Reason::System, error))?;
         match self.carry_out(&mut making).await {
@@ -159,13 +160,13 @@ impl<P: Ports> Engine<P> {
         };
         let mut undos = Vec::new();
         for mut step in plan::up(by_userspace) {
-            let mut result = self.step(step, making).await;
+            let mut result = points::step(step.name(), self.step(step, making)).await;
             let no_kernel = Broken::is_unsupported as fn(&Broken) -> bool;
             if step == Step::KernelLink && wish.is_none() && result.as_ref().is_err_and(no_kernel) {
                 tracing::info!("no WireGuard in the kernel: userspace from now on");
                 self.no_kernel.set(true);
                 step = Step::UserspaceLink;
-                result = self.step(step, making).await;
+                result = points::step(step.name(), self.step(step, making)).await;
             }
             // What failed may have been done by half.
             let begun = result

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     auth::{Grant, Own},
+    points,
     ports::{Keeper as _, Namespace, Ports},
 };
 
@@ -68,9 +69,9 @@ impl<P: Ports> Engine<P> {
         if let Err(error) = self.write_run(&up.run, &record).await {
             tracing::warn!(%error, "the record still says up");
         }
-        let deleted = self
-            .undo(Undo::DeleteLink, &up.run, up.link(), Some(&up.namespace))
-            .await;
+        let undo = Undo::DeleteLink;
+        let deleted = self.undo(undo, &up.run, up.link(), Some(&up.namespace));
+        let deleted = points::step(undo.name(), deleted).await;
         if let Err(error) = deleted {
             tracing::warn!(%error, link = %up.link(), "the link was not deleted");
             if !apps.is_empty() {

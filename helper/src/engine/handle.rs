@@ -53,6 +53,13 @@ pub(super) enum Command {
         Reply<Result<(), Error>>,
     ),
     Connect(Grant<ConnectOwn>, Id, u32, Reply<Result<TunnelInfo, Error>>),
+    Switch(
+        Grant<ConnectOwn>,
+        Id,
+        Id,
+        u32,
+        Reply<Result<TunnelInfo, Error>>,
+    ),
     Disconnect(Grant<Own>, Id, bool, Reply<Result<(), Error>>),
     Check(Grant<Own>, Id, Reply<Result<Vec<Probe>, Error>>),
     Log(Grant<Own>, Id, u64, Reply<Result<Vec<LogEntry>, Error>>),
@@ -66,6 +73,10 @@ pub(super) enum Command {
     App(Grant<Own>, Id, Reply<Result<AppInfo, Error>>),
     Signal(Grant<Own>, Id, u32, Reply<Result<(), Error>>),
     Stop(Grant<Own>, Id, bool, Reply<Result<(), Error>>),
+    /// The machine has slept.
+    Resumed(Reply<()>),
+    /// Whether the network wants a login first.
+    Portal(bool, Reply<()>),
     Connected(Reply<u32>),
     Owner(Kind, Id, Reply<Option<Owner>>),
     Label(Id, Reply<Option<String>>),
@@ -87,6 +98,20 @@ pub(super) struct Shared {
 pub struct Commands {
     pub(super) receiver: mpsc::Receiver<Command>,
     pub(super) shared: Arc<Shared>,
+}
+
+impl Command {
+    /// What is asked for, where a test may kill the helper at it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Import(..) => "import",
+            Self::Connect(..) => "up",
+            Self::Switch(..) => "switch",
+            Self::Disconnect(..) => "down",
+            Self::Launch(..) => "launch",
+            _ => "other",
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -209,6 +234,18 @@ impl Handle {
             .await
     }
 
+    /// A tunnel that is up takes over another one's configuration; waits at most `wait` seconds for `Protected`.
+    pub async fn switch(
+        &self,
+        grant: Grant<ConnectOwn>,
+        id: Id,
+        other: Id,
+        wait: u32,
+    ) -> Result<TunnelInfo, Error> {
+        self.call(|reply| Command::Switch(grant, id, other, wait, reply))
+            .await
+    }
+
     pub async fn disconnect(&self, grant: Grant<Own>, id: Id, force: bool) -> Result<(), Error> {
         self.call(|reply| Command::Disconnect(grant, id, force, reply))
             .await
@@ -249,6 +286,16 @@ impl Handle {
     pub async fn stop(&self, grant: Grant<Own>, id: Id, force: bool) -> Result<(), Error> {
         self.call(|reply| Command::Stop(grant, id, force, reply))
             .await
+    }
+
+    /// The machine has slept: every tunnel shakes hands anew.
+    pub async fn resumed(&self) {
+        self.ask(Command::Resumed).await;
+    }
+
+    /// Whether the network wants a login before it carries anything.
+    pub async fn portal(&self, is_there: bool) {
+        self.ask(|reply| Command::Portal(is_there, reply)).await;
     }
 
     /// How many tunnels are up or apps run: the daemon may end when it is none.

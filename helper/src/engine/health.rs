@@ -3,10 +3,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use lonewire_core::{
-    state::{Reason, Sample, State, Totals},
-    wgconf::Host,
-};
+use lonewire_core::state::{Reason, Sample, State, Totals};
 
 use super::{
     Engine,
@@ -24,6 +21,12 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Names of endpoints are looked up at most so often.
 const RESOLVE: Duration = Duration::from_secs(30);
 
+/// Two tries of a handshake, five seconds each: then a name may point elsewhere by now.
+const STALE: Duration = Duration::from_secs(10);
+
+/// An uplink that is away for so long is not one that flaps.
+const OFFLINE: Duration = Duration::from_secs(5);
+
 /// Looks in a row that may fail before the tunnel counts as blocked.
 const BLIND: u32 = 3;
 
@@ -36,9 +39,12 @@ const STABLE: Duration = Duration::from_secs(30);
 /// What the watch remembers between looks.
 struct Watch {
     renewed: Duration,
-    renewals: u32,
     /// The uplink has changed since.
     uplink_changed: bool,
+    /// Since when it is blocked.
+    blocked: Option<Duration>,
+    /// Since when no peer can be reached at all.
+    offline: Option<Duration>,
     resolved: Duration,
     blind: u32,
     /// Starts of the data plane that did not last, and the last of them.
@@ -48,12 +54,14 @@ struct Watch {
 
 impl<P: Ports> Engine<P> {
     pub(super) async fn look_after(self: Rc<Self>, tunnel: Rc<Tunnel<P>>, up: Rc<Up<P>>) {
-        let mut uplink = self.uplink.subscribe();
+        let mut network = self.network.subscribe();
+        let mut seen = *network.borrow_and_update();
         let now = self.ports.uptime();
         let mut watch = Watch {
             renewed: now,
-            renewals: 0,
             uplink_changed: false,
+            blocked: None,
+            offline: None,
             resolved: now,
             blind: 0,
             restarts: 0,
@@ -66,6 +74,10 @@ impl<P: Ports> Engine<P> {
             self.nudge(&up).await;
             // The handshake may have been while the seal was checked.
             self.look(&tunnel, &up, &mut watch).await;
+            if tunnel.state() == State::Connecting && !self.has_uplink(&up).await {
+                // Nothing could come of waiting for an answer.
+                self.block(&tunnel, &up, &mut watch).await;
+            }
         }
         loop {
             let in_use = !self.apps_in(up.link()).is_empty();
@@ -77,14 +89,18 @@ impl<P: Ports> Engine<P> {
                     None => std::future::pending().await,
                 }
             };
+            let mut has_slept = false;
             tokio::select! {
                 biased;
                 () = died => {
                     self.revive(&tunnel, &up, &mut watch).await;
                     continue;
                 }
-                changed = uplink.changed() => {
+                changed = network.changed() => {
                     if changed.is_err() { return }
+                    let now = *network.borrow_and_update();
+                    has_slept = now.resumes != seen.resumes;
+                    seen = now;
                     up.health.borrow_mut().wake(self.ports.uptime());
                     watch.uplink_changed = true;
                 }
@@ -96,13 +112,88 @@ impl<P: Ports> Engine<P> {
                 continue;
             }
             self.look(&tunnel, &up, &mut watch).await;
+            self.after_a_change(&tunnel, &up, &mut watch, has_slept)
+                .await;
             let since = self.ports.uptime().saturating_sub(watch.renewed);
-            let due = since >= RENEW || (watch.uplink_changed && since >= SETTLE);
-            let blocked = matches!(tunnel.state(), State::Blocked(_));
-            if blocked && due {
+            let is_waiting = matches!(tunnel.state(), State::Blocked(_))
+                || (watch.uplink_changed && tunnel.state() == State::Connecting);
+            // A change that left no way to any peer is followed by another.
+            let changed = watch.uplink_changed && since >= SETTLE;
+            if is_waiting && (since >= RENEW || (changed && self.has_uplink(&up).await)) {
                 self.renew_peers(&tunnel, &up, &mut watch).await;
             }
+            let stale = watch
+                .blocked
+                .is_some_and(|since| self.ports.uptime().saturating_sub(since) >= STALE);
+            if stale && self.ports.uptime().saturating_sub(watch.resolved) >= RESOLVE {
+                watch.resolved = self.ports.uptime();
+                let mut other = network.clone();
+                let moved = tokio::select! {
+                    moved = self.resolve_again(&up) => moved,
+                    // A resolver may wait for seconds: another network is worth more.
+                    _ = other.changed() => false,
+                };
+                if moved {
+                    self.renew_peers(&tunnel, &up, &mut watch).await;
+                }
+            }
         }
+    }
+
+    /// The network is another, or may be: what still has a session tells the server where it is now, what has none shakes hands at once.
+    async fn after_a_change(
+        &self,
+        tunnel: &Tunnel<P>,
+        up: &Rc<Up<P>>,
+        watch: &mut Watch,
+        has_slept: bool,
+    ) {
+        let now = self.ports.uptime();
+        let is_protected = tunnel.state() == State::Protected;
+        if has_slept || (is_protected && up.health.borrow().has_expired(now)) {
+            up.health.borrow_mut().reconnect(now);
+            if tunnel.is_still(up) {
+                self.set_state(tunnel, State::Connecting);
+            }
+            self.renew_peers(tunnel, up, watch).await;
+            // Once more when the network has come back after this.
+            watch.uplink_changed = true;
+            return;
+        }
+        if !watch.uplink_changed && watch.offline.is_none() {
+            return;
+        }
+        if is_protected {
+            if self.has_uplink(up).await {
+                watch.offline = None;
+                if watch.uplink_changed {
+                    watch.uplink_changed = false;
+                    self.send_one(up).await;
+                }
+            } else if now.saturating_sub(*watch.offline.get_or_insert(now)) >= OFFLINE {
+                self.block(tunnel, up, watch).await;
+            }
+        } else if watch.uplink_changed {
+            self.tell_why(tunnel, up).await;
+        }
+    }
+
+    /// No answer can come any more.
+    async fn block(&self, tunnel: &Tunnel<P>, up: &Rc<Up<P>>, watch: &mut Watch) {
+        let reason = self.why(up).await;
+        up.health.borrow_mut().block(reason);
+        self.begin_block(watch);
+        if tunnel.is_still(up) {
+            self.set_state(tunnel, State::Blocked(reason));
+        }
+    }
+
+    fn begin_block(&self, watch: &mut Watch) {
+        let now = self.ports.uptime();
+        watch.renewed = now;
+        watch.blocked = Some(now);
+        watch.uplink_changed = false;
+        watch.offline = None;
     }
 
     /// A tunnel without keepalive shakes hands only when somebody sends; and userspace WireGuard sends its first keepalive at the next of its ticks, four a second,
@@ -111,9 +202,13 @@ impl<P: Ports> Engine<P> {
         let silent =
             |device: &crate::ports::Device| device.peers.iter().all(|peer| peer.keepalive == 0);
         let is_silent = up.device.borrow().as_ref().is_some_and(silent);
-        if up.backend == Backend::Kernel && !is_silent {
-            return;
+        if up.backend == Backend::Userspace || is_silent {
+            self.send_one(up).await;
         }
+    }
+
+    /// Sends a packet from inside, whoever gets it: the server learns where its client is now.
+    async fn send_one(&self, up: &Up<P>) {
         let to = {
             let record = up.record.borrow();
             let dns = record.dns.iter().copied();
@@ -175,12 +270,13 @@ impl<P: Ports> Engine<P> {
         let now = self.ports.uptime();
         let before = tunnel.state();
         let state = up.health.borrow_mut().observe(now, &samples);
-        if matches!(state, State::Blocked(_)) && !matches!(before, State::Blocked(_)) {
-            watch.renewed = now;
-            watch.renewals = 0;
-            watch.uplink_changed = false;
-            if !self.has_uplink(up).await {
-                up.health.borrow_mut().block(Reason::NoUplink);
+        if !matches!(state, State::Blocked(_)) {
+            watch.blocked = None;
+        } else if !matches!(before, State::Blocked(_)) {
+            self.begin_block(watch);
+            let reason = self.why(up).await;
+            if state != State::Blocked(reason) {
+                up.health.borrow_mut().block(reason);
             }
         }
         let state = up.health.borrow().state();
@@ -190,52 +286,11 @@ impl<P: Ports> Engine<P> {
         }
     }
 
-    /// Says anew why no handshake comes.
-    async fn tell_why(&self, tunnel: &Tunnel<P>, up: &Rc<Up<P>>) {
-        let reason = if self.has_uplink(up).await {
-            Reason::NoHandshake
-        } else {
-            Reason::NoUplink
-        };
-        let state = up.health.borrow().state();
-        if matches!(
-            state,
-            State::Blocked(Reason::NoHandshake | Reason::NoUplink)
-        ) && tunnel.is_still(up)
-        {
-            up.health.borrow_mut().block(reason);
-            self.set_state(tunnel, State::Blocked(reason));
-        }
-    }
-
-    /// Whether the host has a path to any of the peers.
-    async fn has_uplink(&self, up: &Up<P>) -> bool {
-        let endpoints: Vec<_> = up
-            .device
-            .borrow()
-            .iter()
-            .flat_map(|device| &device.peers)
-            .filter_map(|peer| peer.endpoint)
-            .collect();
-        for endpoint in &endpoints {
-            if self.ports.path_mtu(endpoint.ip()).await.is_ok() {
-                return true;
-            }
-        }
-        endpoints.is_empty()
-    }
-
-    /// Sets all peers again, so that handshakes start at once; where that has not helped twice, by their names' addresses of now.
+    /// Sets all peers again, so that handshakes start at once.
     async fn renew_peers(&self, tunnel: &Tunnel<P>, up: &Rc<Up<P>>, watch: &mut Watch) {
-        let now = self.ports.uptime();
-        watch.renewed = now;
-        watch.renewals += 1;
+        watch.renewed = self.ports.uptime();
         watch.uplink_changed = false;
         self.tell_why(tunnel, up).await;
-        if watch.renewals > 2 && now.saturating_sub(watch.resolved) >= RESOLVE {
-            watch.resolved = now;
-            self.resolve_again(up).await;
-        }
         let _lock = tunnel.lock.read().await;
         let peers = up
             .device
@@ -255,41 +310,6 @@ impl<P: Ports> Engine<P> {
         }
         up.health.borrow_mut().renewed(self.ports.uptime());
         self.nudge(up).await;
-    }
-
-    fn knows_endpoints(&self, up: &Up<P>) -> bool {
-        let peers = &up.kept.config.peers;
-        up.device.borrow().as_ref().is_none_or(|device| {
-            device
-                .peers
-                .iter()
-                .zip(peers)
-                .all(|(own, peer)| own.endpoint.is_some() || peer.endpoint.is_none())
-        })
-    }
-
-    async fn resolve_again(&self, up: &Up<P>) {
-        for peer in &up.kept.config.peers {
-            let Some(endpoint) = &peer.endpoint else {
-                continue;
-            };
-            if matches!(endpoint.host, Host::Address(_)) {
-                continue;
-            }
-            match self.resolve_endpoint(endpoint).await {
-                Ok(address) => {
-                    if let Some(device) = up.device.borrow_mut().as_mut()
-                        && let Some(own) = device
-                            .peers
-                            .iter_mut()
-                            .find(|own| own.public_key == peer.public_key)
-                    {
-                        own.endpoint = Some(address);
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "an endpoint was not resolved again"),
-            }
-        }
     }
 
     /// The data plane has died: apps are offline until another has the same TUN.

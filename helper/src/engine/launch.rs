@@ -6,6 +6,7 @@ use std::{cell::Cell, cell::RefCell, rc::Rc};
 use lonewire_core::{
     launch::{Launch, User},
     name::Id,
+    plan,
     state::State,
     tunnel,
 };
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     auth::{Grant, LaunchOwn, Owner},
+    points,
     ports::{Keeper as _, LaunchFiles, PortError, Ports, RecordKind},
 };
 
@@ -161,7 +163,8 @@ impl<P: Ports> Engine<P> {
             ended: None,
             exit: None,
         };
-        self.write_app(&id, &record).await?;
+        let [noted, started, known] = plan::launch();
+        points::step(noted, self.write_app(&id, &record)).await?;
         let request = Launch {
             namespace: up.link().clone(),
             link: up.link().clone(),
@@ -184,7 +187,8 @@ impl<P: Ports> Engine<P> {
             hold: wish.hold,
             tie: wish.tie,
         };
-        let keeper = match self.ports.launch(request, files).await {
+        let launched = points::step(started, self.ports.launch(request, files)).await;
+        let keeper = match launched {
             Ok(keeper) => keeper,
             Err(error) => {
                 self.forget_files(&id).await;
@@ -196,7 +200,7 @@ impl<P: Ports> Engine<P> {
         record.keeper = Some((process.pid, process.start));
         record.pid = u32::try_from(keeper.app_pid()).unwrap_or(0);
         // It runs: a record that cannot be completed must not lose it. Its keeper tells a restarted helper the rest.
-        if let Err(error) = self.write_app(&id, &record).await {
+        if let Err(error) = points::step(known, self.write_app(&id, &record)).await {
             tracing::warn!(%error, "the app's record is not complete");
         }
         let app = Rc::new(App {

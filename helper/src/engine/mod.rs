@@ -11,11 +11,13 @@ pub mod error;
 pub mod handle;
 mod health;
 mod launch;
+mod network;
 mod prepare;
 mod quota;
 mod show;
 mod state;
 mod steps;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod tunnels;
@@ -42,11 +44,21 @@ use view::{Event, Quotas};
 
 use crate::{
     auth::{Kind, Owner},
+    points,
     ports::{Backend, LogEntry, PortResult, Ports},
 };
 
 /// A line for a tunnel's history.
 type Note = (u32, Id, LogEntry);
+
+/// What has happened to the host's network so far, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Network {
+    /// Of links, addresses, routes, and whether a login is wanted.
+    changes: u64,
+    /// How often the machine has slept.
+    resumes: u64,
+}
 
 struct Engine<P: Ports> {
     ports: P,
@@ -66,8 +78,10 @@ struct Engine<P: Ports> {
     warden: RefCell<quota::Rate>,
     launches: RefCell<quota::Launches>,
     journal: mpsc::UnboundedSender<Note>,
-    /// Counts changes of the host's uplink.
-    uplink: watch::Sender<u64>,
+    /// Counts what happens to the host's network.
+    network: watch::Sender<Network>,
+    /// The network wants a login before it carries anything.
+    portal: Cell<bool>,
     /// The kernel has said that it has no WireGuard: it is not asked again.
     no_kernel: Cell<bool>,
 }
@@ -85,7 +99,8 @@ pub async fn run<P: Ports>(ports: P, mut commands: Commands) -> Result<(), Error
     spawn_local(engine.clone().watch_uplink());
     // One task a command: a panic in it is told to its caller alone, who finds the reply dropped.
     while let Some(command) = commands.receiver.recv().await {
-        spawn_local(engine.clone().answer(command));
+        let what = command.name();
+        spawn_local(points::during(what, engine.clone().answer(command)));
     }
     Ok(())
 }
@@ -127,7 +142,8 @@ impl<P: Ports> Engine<P> {
             warden: RefCell::new(quota::Rate::new(quotas.warden_requests_per_second)),
             launches: RefCell::default(),
             journal,
-            uplink: watch::Sender::new(0),
+            network: watch::Sender::default(),
+            portal: Cell::new(false),
             no_kernel,
         });
         spawn_local(Self::keep_journal(Rc::downgrade(&engine), notes));
@@ -158,6 +174,9 @@ impl<P: Ports> Engine<P> {
             Command::Connect(grant, id, wait, to) => {
                 drop(to.send(self.connect(grant, &id, wait).await));
             }
+            Command::Switch(grant, id, other, wait, to) => {
+                drop(to.send(self.switch(grant, &id, &other, wait).await));
+            }
             Command::Disconnect(grant, id, force, to) => {
                 drop(to.send(self.disconnect(grant, &id, force).await));
             }
@@ -175,6 +194,15 @@ impl<P: Ports> Engine<P> {
             }
             Command::Stop(grant, id, force, to) => {
                 drop(to.send(self.stop(grant, &id, force).await));
+            }
+            Command::Resumed(to) => {
+                self.network.send_modify(|network| network.resumes += 1);
+                let _ = to.send(());
+            }
+            Command::Portal(is_there, to) => {
+                self.portal.set(is_there);
+                self.network.send_modify(|network| network.changes += 1);
+                let _ = to.send(());
             }
             Command::Connected(to) => drop(to.send(self.connected())),
             Command::Owner(kind, id, to) => drop(to.send(self.owner(kind, &id))),
@@ -277,7 +305,7 @@ impl<P: Ports> Engine<P> {
                 Ok(()) => {
                     // Addresses, links and routes change together.
                     self.ports.sleep(Duration::from_millis(100)).await;
-                    self.uplink.send_modify(|count| *count += 1);
+                    self.network.send_modify(|network| network.changes += 1);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the uplink cannot be watched");

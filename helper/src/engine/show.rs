@@ -8,7 +8,7 @@ use lonewire_core::{
 
 use super::{
     Engine, Error,
-    state::{Kept, Tunnel},
+    state::{Kept, Tunnel, Up},
     view::{PeerInfo, TunnelDetail, TunnelInfo, TunnelState},
 };
 use crate::{
@@ -42,6 +42,7 @@ impl<P: Ports> Engine<P> {
             reason: standing.state.reason().map(|reason| reason.code()),
             apps: super::count(running.count()),
             shared: false,
+            switched_to: tunnel.up().and_then(|up| up.record.borrow().of.clone()),
             public_key: kept.public_key.to_string(),
             warnings: kept.warnings.clone(),
         }
@@ -85,7 +86,10 @@ impl<P: Ports> Engine<P> {
             mtu: 0,
             backend: None,
             link: None,
-            peers: peers(&kept),
+            peers: peers(match &up {
+                Some(up) if is_switched(up) => &up.kept,
+                _ => &kept,
+            }),
             handshake: 0,
             rx: 0,
             tx: 0,
@@ -121,6 +125,11 @@ impl<P: Ports> Engine<P> {
         entries.retain(|entry| entry.time >= since);
         Ok(entries)
     }
+}
+
+/// Whether another tunnel's configuration is up.
+fn is_switched<P: Ports>(up: &Up<P>) -> bool {
+    up.record.borrow().of.is_some()
 }
 
 fn peers(kept: &Kept) -> Vec<PeerInfo> {

@@ -14,9 +14,12 @@ use lonewire_core::{
 };
 
 use super::{Engine, Error, prepare::Wanted, state::Kept};
-use crate::ports::{
-    Addressing, Backend, Device, Instance as _, Links, Namespace, PortError, PortResult, Ports,
-    RecordKind, Tun,
+use crate::{
+    points,
+    ports::{
+        Addressing, Backend, Device, Instance as _, Links, Namespace, PortError, PortResult, Ports,
+        RecordKind, Tun,
+    },
 };
 
 /// A tunnel being made.
@@ -103,11 +106,13 @@ impl<P: Ports> Making<P> {
             link: LinkName::from_random(engine.ports.random()?),
             inode: 0,
             userspace: false,
+            of: None,
             revision: kept.head.revision,
             mtu: wanted.addressing.mtu,
             addresses: wanted.addressing.addresses,
             routes: wanted.addressing.routes,
             dns: wanted.dns,
+            endpoints: std::collections::BTreeMap::new(),
             search: kept.config.interface.search.clone(),
             plane: None,
             sysctls: Vec::new(),
@@ -258,7 +263,8 @@ impl<P: Ports> Engine<P> {
             if undo == Undo::RemoveRecord && !clean {
                 break;
             }
-            if let Err(error) = self.undo(undo, run, link, namespace).await {
+            let undone = points::step(undo.name(), self.undo(undo, run, link, namespace)).await;
+            if let Err(error) = undone {
                 tracing::warn!(?undo, %link, %error, "not undone");
                 // The link goes with its namespace.
                 clean &= undo == Undo::DeleteLink;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use lonewire_core::{
     name::{BadName, Id, TunnelName},
+    plan,
     secret::{PublicKey, Secret},
     tunnel::{self, Head},
     wgconf::{self, Config, Interface, Key, Keys, ParseError, Parsed},
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     auth::{Grant, ImportOwn, Own, Owner},
+    points,
     ports::{Ports, Saved},
 };
 
@@ -224,7 +226,12 @@ impl<P: Ports> Engine<P> {
         if self.find(grant.uid(), id).is_err() {
             return Err(Error::NotFound);
         }
-        if tunnel.up().is_some() {
+        let is_used = |other: &Rc<Tunnel<P>>| {
+            other
+                .up()
+                .is_some_and(|up| up.record.borrow().of.as_ref() == Some(id))
+        };
+        if tunnel.up().is_some() || self.tunnels.borrow().values().any(is_used) {
             return Err(Error::Busy);
         }
         crate::ports::Store::delete(&self.ports, tunnel.uid, id).await?;
@@ -265,13 +272,12 @@ impl<P: Ports> Engine<P> {
             argument: "options",
             problem: "cannot be saved",
         })?;
-        self.ports
-            .save(&Saved {
-                uid,
-                id: id.clone(),
-                content,
-            })
-            .await?;
+        let saved = Saved {
+            uid,
+            id: id.clone(),
+            content,
+        };
+        points::step(plan::SAVE, self.ports.save(&saved)).await?;
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub struct TunnelInfo {
     pub reason: Option<&'static str>,
     pub apps: u32,
     pub shared: bool,
+    /// Whose configuration is up, where it is not its own.
+    pub switched_to: Option<Id>,
     pub public_key: String,
     pub warnings: Vec<&'static str>,
 }

@@ -25,7 +25,7 @@ use rustix::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{Sys, os, thread};
+use super::{Sys, errno, os, thread};
 use crate::ports::{DataPlane, Instance, PortError, PortResult, ProcessId, Tun};
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -36,13 +36,26 @@ const WHAT: &str = "userspace WireGuard";
 pub struct Process {
     id: ProcessId,
     pidfd: AsyncFd<OwnedFd>,
-    /// Kept open: its other end tells the instance nothing, and ours nothing that the pidfd does not.
-    _connection: Option<UnixStream>,
+    /// Kept open for what it is told later; its other end tells us nothing that the pidfd does not.
+    connection: Option<UnixStream>,
 }
 
 impl Instance for Process {
     fn process(&self) -> ProcessId {
         self.id
+    }
+
+    async fn set_mtu(&self, mtu: u32) -> PortResult<()> {
+        let connection = self.connection.as_ref().ok_or(PortError::Unsupported {
+            what: "another MTU for a data plane that was found running",
+        })?;
+        let order = Order::Mtu(u16::try_from(mtu).unwrap_or(u16::MAX));
+        let text = frame(&order).map_err(|_| PortError::NotFound { what: WHAT })?;
+        // A few bytes on a connection that is read: there is room.
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        rustix::net::send(connection, &text, flags)
+            .map(drop)
+            .map_err(errno(WHAT))
     }
 
     async fn died(&self) {
@@ -103,7 +116,7 @@ fn watch(id: ProcessId, pidfd: OwnedFd, connection: Option<UnixStream>) -> PortR
     Ok(Process {
         id,
         pidfd,
-        _connection: connection,
+        connection,
     })
 }
 

@@ -86,6 +86,58 @@ impl Netlink {
             Err(error) => Err(refused("RTM_GETLINK")(error)),
         }
     }
+
+    /// Takes from a link the addresses that are not wanted; the kernel's own, of the link alone, stay.
+    async fn drop_addresses(&self, index: u32, wanted: &[IpNet]) -> PortResult<()> {
+        let address = self.handle.address();
+        let dump = address.get().set_link_index_filter(index).execute();
+        let found: Vec<_> = dump.try_collect().await.map_err(refused("RTM_GETADDR"))?;
+        for message in found {
+            let net = observed_address(&message).map(|address| address.net);
+            if net.is_none_or(|net| is_of_link(net) || wanted.contains(&net)) {
+                continue;
+            }
+            match self.handle.address().del(message).execute().await {
+                Err(error) if number(&error) != libc::EADDRNOTAVAIL => {
+                    return Err(refused("RTM_DELADDR")(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The same with routes over it; those that came with an address go with it.
+    async fn drop_routes(&self, index: u32, wanted: &[IpNet]) -> PortResult<()> {
+        for version in [IpVersion::V4, IpVersion::V6] {
+            for message in self.routes(version).await? {
+                let route = observed_route(&message);
+                if route.link != Some(index)
+                    || route.table == TABLE_LOCAL
+                    || route.by_kernel
+                    || wanted.iter().any(|net| net.trunc() == route.destination)
+                {
+                    continue;
+                }
+                match self.handle.route().del(message).execute().await {
+                    Err(error) if number(&error) != libc::ESRCH => {
+                        return Err(refused("RTM_DELROUTE")(error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn routes(&self, version: IpVersion) -> PortResult<Vec<RouteMessage>> {
+        let question = match version {
+            IpVersion::V4 => RouteMessageBuilder::<Ipv4Addr>::new().build(),
+            IpVersion::V6 => RouteMessageBuilder::<Ipv6Addr>::new().build(),
+        };
+        let found = self.handle.route().get(question).execute().try_collect();
+        found.await.map_err(refused("RTM_GETROUTE"))
+    }
 }
 
 /// The number of an error; its text may hold a whole message.
@@ -139,6 +191,8 @@ impl Links for Sys {
             .execute()
             .await
             .map_err(refused("the link's MTU"))?;
+        // Before others are added: with the first of a network the kernel takes the rest of it.
+        netlink.drop_addresses(index, &addressing.addresses).await?;
         for net in &addressing.addresses {
             let add = netlink
                 .handle
@@ -178,6 +232,7 @@ impl Links for Sys {
             .execute()
             .await
             .map_err(refused("setting the link up"))?;
+        netlink.drop_routes(index, &addressing.routes).await?;
         for net in &addressing.routes {
             let net = net.trunc();
             let over = route(net.addr(), net.prefix_len()).output_interface(index);
@@ -185,6 +240,11 @@ impl Links for Sys {
             add.execute().await.map_err(refused("RTM_NEWROUTE"))?;
         }
         Ok(())
+    }
+
+    async fn end_connections(&self, namespace: &Namespace) -> PortResult<()> {
+        const WHAT: &str = "ending connections";
+        thread::inside(namespace, WHAT, DEADLINE, super::connections::end).await
     }
 
     async fn delete(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()> {
@@ -218,17 +278,7 @@ impl Links for Sys {
         let mut routes = Vec::new();
         let mut rules = Vec::new();
         for version in [IpVersion::V4, IpVersion::V6] {
-            let question = match version {
-                IpVersion::V4 => RouteMessageBuilder::<Ipv4Addr>::new().build(),
-                IpVersion::V6 => RouteMessageBuilder::<Ipv6Addr>::new().build(),
-            };
-            let found = handle
-                .route()
-                .get(question)
-                .execute()
-                .try_collect::<Vec<_>>()
-                .await;
-            routes.extend(found.map_err(refused("RTM_GETROUTE"))?);
+            routes.extend(netlink.routes(version.clone()).await?);
             let found = handle
                 .rule()
                 .get(version.clone())
@@ -343,6 +393,11 @@ fn route(to: IpAddr, prefix: u8) -> RouteMessageBuilder<IpAddr> {
     RouteMessageBuilder::<IpAddr>::new()
         .destination_prefix(to, prefix)
         .unwrap_or_default()
+}
+
+/// An address that the kernel gives a link by itself (RFC 4291, 2.5.6).
+fn is_of_link(net: IpNet) -> bool {
+    matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 fn observed_link(message: &LinkMessage) -> Link {

@@ -2,6 +2,7 @@
 //! Decides nothing. No thread that lives longer than one question ever enters a namespace.
 
 mod clock;
+mod connections;
 mod dataplane;
 mod keeper;
 mod links;

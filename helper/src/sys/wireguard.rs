@@ -60,10 +60,9 @@ impl WireGuard for Sys {
             let mut first = DeviceUpdate::new()
                 .set_private_key(Key(*device.private_key.expose()))
                 .replace_peers();
-            first = match device.listen_port {
-                Some(port) => first.set_listen_port(port),
-                None => first.randomize_listen_port(),
-            };
+            if let Some(port) = device.listen_port {
+                first = first.set_listen_port(port);
+            }
             first.apply(name, control)?;
             device
                 .peers

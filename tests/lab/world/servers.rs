@@ -144,6 +144,14 @@ impl World {
     /// `lonewire import` fails.
     pub fn import(&mut self, person: &Person, label: &str, index: usize) -> Result<()> {
         let text = self.client(index)?;
+        self.import_text(person, label, &text)
+    }
+
+    /// A tunnel, imported by a person through the command line.
+    ///
+    /// # Errors
+    /// `lonewire import` fails.
+    pub fn import_text(&self, person: &Person, label: &str, text: &str) -> Result<()> {
         let path = format!("{}/{label}.conf", person.home);
         let file = self.path(&path);
         fs::write(&file, text)?;

@@ -70,6 +70,9 @@ fn row(tunnel: &Tunnel, default: Option<&str>, format: Format, now: u64) -> Vec<
     if info.shared {
         notes.push("shared");
     }
+    if info.switched_to.is_some() {
+        notes.push("switched");
+    }
     vec![
         info.name.clone(),
         state,
@@ -88,7 +91,7 @@ fn to_json(tunnel: &Tunnel, default: Option<&str>) -> Value {
     json!({
         "id": tunnel.id, "name": info.name, "state": info.state.as_str(), "since": time::rfc3339(info.since),
         "reason": info.reason.as_deref().map(snake), "apps": info.apps, "shared": info.shared,
-        "public_key": info.public_key, "default": default == Some(&tunnel.id),
+        "public_key": info.public_key, "switched_to": info.switched_to, "default": default == Some(&tunnel.id),
     })
 }
 

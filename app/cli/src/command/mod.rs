@@ -21,6 +21,7 @@ pub mod shell;
 pub mod show;
 pub mod status;
 pub mod stop;
+pub mod switch;
 pub mod up;
 
 use lonewire_api::TunnelState;

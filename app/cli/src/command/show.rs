@@ -56,7 +56,8 @@ fn object(tunnel: &Tunnel, detail: &TunnelDetail) -> Value {
     let peers: Vec<Value> = detail.peers.iter().map(peer_object).collect();
     json!({
         "schema": 1, "id": tunnel.id, "name": info.name, "state": info.state.as_str(), "since": time::rfc3339(info.since),
-        "reason": info.reason.as_deref().map(snake), "apps": info.apps, "shared": info.shared, "public_key": info.public_key,
+        "reason": info.reason.as_deref().map(snake), "apps": info.apps, "shared": info.shared,
+        "switched_to": info.switched_to, "public_key": info.public_key,
         "warnings": told["warnings"], "ignored": told["ignored"], "config": detail.config,
         "options": options_object(&detail.options), "addresses": detail.addresses, "dns": detail.dns, "mtu": detail.mtu,
         "backend": backend(detail.backend), "link": detail.link, "peers": peers,
@@ -101,6 +102,9 @@ fn rows(tunnel: &Tunnel, detail: &TunnelDetail) -> Vec<(&'static str, String)> {
     ];
     if info.shared {
         rows.push(("Shared", "yes, by the administrator".to_owned()));
+    }
+    if let Some(other) = &info.switched_to {
+        rows.push(("Switched to", other.clone()));
     }
     if detail.mtu > 0 {
         rows.push(("MTU", detail.mtu.to_string()));

@@ -1,6 +1,6 @@
 //! `up`: bring a tunnel up and wait for it to be protected.
 
-use lonewire_api::TunnelState;
+use lonewire_api::{TunnelInfo, TunnelState};
 use serde_json::json;
 
 use super::{DONE, Outcome};
@@ -46,7 +46,12 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
         }
         return DONE;
     }
-    Err(Failure::new(
+    Err(not_protected(&info))
+}
+
+/// It has come up, and there is no handshake yet.
+pub fn not_protected(info: &TunnelInfo) -> Failure {
+    Failure::new(
         Exit::Timeout,
         "not_protected",
         format!(
@@ -59,7 +64,7 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
     .hint(format!(
         "See what it says: lonewire status {0}; what was: lonewire log {0}",
         quoted(&info.name)
-    )))
+    ))
 }
 
 /// What a person waits for, while a tunnel comes up.

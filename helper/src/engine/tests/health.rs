@@ -130,7 +130,7 @@ async fn an_idle_tunnel_is_looked_at_five_times_a_minute_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_are_looked_up_at_connect_and_after_two_renewals_that_did_not_help() {
+async fn names_are_looked_up_at_connect_and_after_two_tries_that_nobody_answered() {
     let world = World::new();
     let first = vec!["192.0.2.1:51820".parse().unwrap()];
     world
@@ -141,22 +141,28 @@ async fn names_are_looked_up_at_connect_and_after_two_renewals_that_did_not_help
     live(&world, async |bed| {
         let text = config(1, "Endpoint = vpn.example:51820");
         let id = bed.import_as(ANNA, "home", &text).await.unwrap().id;
-        bed.connect(&id, 10).await.unwrap();
+        bed.launch(&id, wish()).await.unwrap();
+        world.0.traffic.set(1000);
         pass(600.0).await;
         assert_eq!(world.0.lookups.get(), 1);
         world.0.alive.set(false);
-        world.0.traffic.set(1000);
         let second = vec!["198.51.100.7:51820".parse().unwrap()];
         world
             .0
             .names
             .borrow_mut()
             .insert("vpn.example".into(), second);
-        // Nobody uses it: the silence is noticed at the next look, and 10.5 s later it is blocked; the third renewal comes 60 s after the first.
-        pass(60.0).await;
+        pass(15.0).await;
+        assert_eq!(bed.state(&id).await, BLOCKED);
         assert_eq!(world.0.lookups.get(), 1);
-        pass(75.0).await;
+        let renewals = world.0.renewals.get();
+        pass(12.0).await;
         assert_eq!(world.0.lookups.get(), 2);
+        assert_eq!(
+            world.0.renewals.get(),
+            renewals + 1,
+            "there it is tried at once"
+        );
         let endpoint = world.wire(|wire| wire.peers[0].endpoint.unwrap()).unwrap();
         assert_eq!(endpoint, "198.51.100.7:51820".parse().unwrap());
         // However often the uplink flaps: every 30 s at most.
@@ -165,6 +171,101 @@ async fn names_are_looked_up_at_connect_and_after_two_renewals_that_did_not_help
             pass(0.5).await;
         }
         assert!(world.0.lookups.get() <= 3, "{}", world.0.lookups.get());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_comes_back_is_told_of_at_once_by_who_has_a_session() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        pass(60.0).await;
+        let (nudges, renewals) = (world.0.nudges.get(), world.0.renewals.get());
+        // A route that flaps is no reason to say anything but where it is now.
+        for _ in 0..20 {
+            world.0.uplink.set(!world.0.uplink.get());
+            world.0.uplink_changes.notify_one();
+            pass(0.25).await;
+        }
+        assert!(world.0.nudges.get() > nudges);
+        assert_eq!(world.0.renewals.get(), renewals);
+        assert_eq!(bed.state(&id).await, PROTECTED);
+        // Away for five seconds it is not protected, though nobody has tried to send.
+        world.0.uplink.set(false);
+        world.0.uplink_changes.notify_one();
+        pass(4.0).await;
+        assert_eq!(bed.state(&id).await, PROTECTED);
+        pass(10.0).await;
+        assert_eq!(
+            bed.state(&id).await,
+            (TunnelState::Blocked, Some("no-uplink"))
+        );
+        world.0.uplink.set(true);
+        world.0.uplink_changes.notify_one();
+        pass(2.5).await;
+        assert_eq!(bed.state(&id).await, PROTECTED);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_sleep_every_tunnel_shakes_hands_at_once() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        let renewals = world.0.renewals.get();
+        pass(3600.0).await;
+        bed.handle.resumed().await;
+        pass(0.5).await;
+        assert_eq!(world.0.renewals.get(), renewals + 1);
+        assert_eq!(bed.state(&id).await, PROTECTED);
+        // Awake before the network is: tried again with it.
+        world.0.alive.set(false);
+        world.0.uplink.set(false);
+        bed.handle.resumed().await;
+        pass(4.0).await;
+        assert_eq!(bed.state(&id).await, (TunnelState::Connecting, None));
+        world.0.alive.set(true);
+        world.0.uplink.set(true);
+        world.0.uplink_changes.notify_one();
+        pass(1.0).await;
+        assert_eq!(bed.state(&id).await, PROTECTED);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_portal_is_the_reason_while_there_is_one() {
+    let world = World::new();
+    world.0.alive.set(false);
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.handle.portal(true).await;
+        bed.connect(&id, 20).await.unwrap();
+        let portal = (TunnelState::Blocked, Some("captive-portal"));
+        assert_eq!(bed.state(&id).await, portal);
+        bed.handle.portal(false).await;
+        pass(1.0).await;
+        assert_eq!(bed.state(&id).await, BLOCKED);
+        bed.handle.portal(true).await;
+        pass(1.0).await;
+        assert_eq!(bed.state(&id).await, portal);
+        let named = config(2, "Endpoint = vpn.example:51820");
+        let named = bed.import_as(ANNA, "named", &named).await.unwrap().id;
+        let refused = bed.connect(&named, 0).await;
+        assert!(
+            matches!(
+                refused,
+                Err(Error::ConnectFailed {
+                    reason: "captive-portal",
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
     })
     .await;
 }

@@ -5,6 +5,7 @@ mod health;
 mod launch;
 mod restart;
 mod saved;
+mod switch;
 mod up_down;
 
 use std::{future::Future, os::fd::OwnedFd};
@@ -73,6 +74,12 @@ impl Bed {
     async fn connect(&self, id: &Id, wait: u32) -> Result<TunnelInfo, Error> {
         self.handle
             .connect(Grant::for_test(ANNA), id.clone(), wait)
+            .await
+    }
+
+    async fn switch(&self, id: &Id, other: &Id) -> Result<TunnelInfo, Error> {
+        self.handle
+            .switch(Grant::for_test(ANNA), id.clone(), other.clone(), 10)
             .await
     }
 

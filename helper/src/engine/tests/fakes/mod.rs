@@ -64,6 +64,8 @@ pub struct Inner {
     pub lookups: Cell<u32>,
     pub renewals: Cell<u32>,
     pub nudges: Cell<u32>,
+    /// How often connections were ended.
+    pub ended: Cell<u32>,
     /// Looks at the peers' counters: each wakes the helper.
     pub looks: Cell<u32>,
     pub fault: Cell<Option<(usize, Fault)>>,
@@ -96,6 +98,7 @@ pub struct Wire {
 pub struct Plane {
     pub link: LinkName,
     pub process: ProcessId,
+    pub mtu: Cell<u32>,
     pub dead: Cell<bool>,
     pub death: Notify,
 }
@@ -132,6 +135,7 @@ impl World {
             lookups: Cell::new(0),
             renewals: Cell::new(0),
             nudges: Cell::new(0),
+            ended: Cell::new(0),
             looks: Cell::new(0),
             fault: Cell::new(None),
             points: RefCell::default(),

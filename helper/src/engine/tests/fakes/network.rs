@@ -152,6 +152,20 @@ impl Links for World {
         self.point("configure", set).await
     }
 
+    async fn end_connections(&self, namespace: &Namespace) -> PortResult<()> {
+        let end = || {
+            // By no tunnel that goes on.
+            self.on_link(namespace, |wire| {
+                let silent = wire.peers.is_empty() || !self.serves(&namespace.name, wire);
+                assert!(silent, "packets may leave");
+                Ok(())
+            })?;
+            self.0.ended.set(self.0.ended.get() + 1);
+            Ok(())
+        };
+        self.point("end_connections", end).await
+    }
+
     async fn delete(&self, namespace: &Namespace, _link: &LinkName) -> PortResult<()> {
         let delete = || {
             let mut namespaces = self.0.namespaces.borrow_mut();
@@ -265,7 +279,9 @@ impl WireGuard for World {
         let now = self.uptime();
         let set = || {
             self.on_link(namespace, |wire| {
-                assert!(self.serves(&namespace.name, wire), "nobody listens");
+                if !self.serves(&namespace.name, wire) {
+                    return Err(gone("data plane"));
+                }
                 wire.peers = device.peers.iter().map(fresh).collect();
                 wire.device = Some(device.clone());
                 wire.looked = now;
@@ -342,7 +358,7 @@ fn fresh(peer: &Peer) -> PeerStatus {
 impl DataPlane for World {
     type Instance = Rc<Plane>;
 
-    async fn start(&self, link: &LinkName, _mtu: u32, _tun: Tun) -> PortResult<Rc<Plane>> {
+    async fn start(&self, link: &LinkName, mtu: u32, _tun: Tun) -> PortResult<Rc<Plane>> {
         let start = || {
             let mut planes = self.0.planes.borrow_mut();
             let pid = 1000 + i32::try_from(planes.len()).unwrap();
@@ -351,6 +367,7 @@ impl DataPlane for World {
             let plane = Rc::new(Plane {
                 link: link.clone(),
                 process,
+                mtu: Cell::new(mtu),
                 dead,
                 death,
             });
@@ -382,6 +399,11 @@ impl DataPlane for World {
 impl Instance for Rc<Plane> {
     fn process(&self) -> ProcessId {
         self.process
+    }
+
+    async fn set_mtu(&self, mtu: u32) -> PortResult<()> {
+        self.mtu.set(mtu);
+        Ok(())
     }
 
     async fn died(&self) {
