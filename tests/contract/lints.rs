@@ -257,3 +257,37 @@ fn lines_of_code_are_counted_without_comments_blanks_and_tests() {
         "//! a\n\nfn a() {\n    // b\n    b() // c\n}\n\n#[cfg(test)]\nmod tests {\n    c();\n}\n";
     assert_eq!(lines_of_code(text), 3);
 }
+
+/// Where the helper kills itself for a test: no build that is shipped has it.
+#[test]
+fn points_to_be_killed_at_are_in_debug_builds_only() {
+    let gate = repo::read("helper/src/points.rs").unwrap();
+    let gated: Vec<_> = gate
+        .lines()
+        .zip(gate.lines().skip(1))
+        .filter(|(_, line)| line.contains("debug::") || line.contains("mod debug"))
+        .collect();
+    assert_eq!(gated.len(), 2, "{gated:?}");
+    for (before, line) in gated {
+        assert_eq!(before, "#[cfg(debug_assertions)]", "{line}");
+    }
+    // Nobody else reads the order, or has a way to kill.
+    let mut does = Vec::new();
+    for file in repo::rust_files().unwrap() {
+        let text = repo::read(&file).unwrap();
+        let has = text.contains("/points\"") || text.contains("Signal::KILL");
+        if file.starts_with("helper/src/") && has {
+            does.push(file);
+        }
+    }
+    assert_eq!(does, ["helper/src/points/debug.rs"]);
+    let workspace = repo::manifest("Cargo.toml").unwrap();
+    for (name, profile) in workspace["profile"].as_table().unwrap() {
+        assert!(
+            profile.get("debug-assertions").is_none(),
+            "profile.{name} decides it another way"
+        );
+    }
+    let release = &workspace["profile"]["release"];
+    assert!(release.get("inherits").is_none());
+}

@@ -43,6 +43,7 @@ pub mod identity;
 pub mod init;
 pub mod install;
 pub mod keys;
+pub mod leftovers;
 pub mod marker;
 pub mod meddle;
 pub mod net;

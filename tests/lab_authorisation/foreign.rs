@@ -1,13 +1,22 @@
 //! T12: the id of another's thing answers byte for byte as an id that nobody has, in every method that takes one; and polkit is not asked.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
-use lab::{NOBODY, caller::Door, polkit::Answer};
-use zbus::message::Flags;
+use lab::{
+    NOBODY,
+    caller::{Door, call},
+    polkit::Answer,
+};
+use lonewire_api::names::TUNNELS_INTERFACE as TUNNELS;
+use zbus::{Variant, message::Flags};
 
 use super::{
     scene::{self, ROOT, Scene, assert_no_trace},
     table::{Names, table},
 };
+
+type Options = HashMap<&'static str, Variant<'static>>;
 
 /// Ids that nobody has: as the helper makes them, and as it never would.
 fn nobodys(known: &str) -> Vec<String> {
@@ -67,6 +76,20 @@ fn a_foreign_id_is_an_unknown_id_byte_for_byte() -> Result<()> {
             std::collections::BTreeMap<String, zbus::OwnedVariant>,
         )> = apps.read()?;
         assert!(apps.is_empty(), "{}: {apps:?}", person.name);
+    }
+    // What is switched to is looked at like what is switched, and both before anybody is asked.
+    let bob = Door::of(&scene.world, &lab::BOB)?.enter()?;
+    let own = bob.call(TUNNELS, "Create", &("own", Options::new()))?;
+    scene.polkit.take();
+    let (own, _): (String, String) = own.read()?;
+    let switch = |other: &str| {
+        let message = call(TUNNELS, "Switch", &(&own, other, Options::new()), Flags::empty());
+        bob.ask(&message?)
+    };
+    let foreign = switch(&scene.tunnel)?;
+    assert_eq!(foreign.error(), "NotFound");
+    for unknown in nobodys(&scene.tunnel) {
+        assert_eq!(switch(&unknown)?.says(), foreign.says(), "{unknown:?}");
     }
     assert!(compared > 1000, "{compared}");
     assert_eq!(scene.polkit.take(), []);

@@ -14,12 +14,13 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{
     ALICE, Marker, Program, Running, Spec, World,
     dice::Dice,
+    leftovers::{leftovers, ours},
     probe::Probe,
     product::text,
     uplinks::Watch,
     world::{READY, until},
 };
-use witness::{Steady, Witness, apps_with, count, gone, ids, ours, start_steady};
+use witness::{Steady, Witness, apps_with, count, gone, ids, start_steady};
 
 const ROUNDS: usize = 20;
 
@@ -415,37 +416,7 @@ impl Scene {
                 .all(|app| text(app, "state") == "ended"))
         })?;
         world.cli(&ALICE, &["down", "--all"])?.ok()?;
-        let left = || -> Result<Vec<String>> {
-            let mut left = Vec::new();
-            for name in [
-                "lonewire",
-                "lonewire-warden",
-                "lonewire-wireguard",
-                "xdg-dbus-proxy",
-            ] {
-                if !world.processes(name)?.is_empty() {
-                    left.push(name.to_owned());
-                }
-            }
-            for folder in [
-                "/run/netns",
-                "/run/wireguard",
-                "/run/lonewire/tunnels",
-                "/run/lonewire/dns",
-            ] {
-                left.extend(ours(&world, folder)?);
-            }
-            let links = world.run_in("host", &["ip", "-o", "link"])?.ok()?.stdout;
-            let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", world.init))?;
-            for text in [links, mounts] {
-                left.extend(
-                    text.lines()
-                        .filter(|line| line.contains("lw-"))
-                        .map(String::from),
-                );
-            }
-            Ok(left)
-        };
+        let left = || leftovers(&world);
         let found = until(READY, "the end of everything", || Ok(left()?.is_empty()));
         found.with_context(|| format!("{:?}", left()))
     }

@@ -100,22 +100,6 @@ fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).into()
 }
 
-/// What a folder of the world holds that is named like our links.
-pub fn ours(world: &World, folder: &str) -> Result<Vec<String>> {
-    let path = world.path(folder);
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("lw-") || folder.ends_with("tunnels") {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
 pub fn count(counts: &Value, kind: &str) -> u64 {
     counts.get(kind).and_then(Value::as_u64).unwrap_or(0)
 }

@@ -221,7 +221,7 @@ fn codes(verb: &str) -> Vec<Exit> {
                 Exit::Interrupted,
             ];
         }
-        "up" => &[Exit::Timeout, Exit::Leak],
+        "up" | "switch" => &[Exit::Timeout, Exit::Leak],
         "check" => &[Exit::Timeout, Exit::Leak],
         "import" | "edit" => &[Exit::Configuration],
         "completions" => return vec![Exit::Failure, Exit::Usage],

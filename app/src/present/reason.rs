@@ -10,6 +10,9 @@ pub fn short(code: &str) -> String {
         "no-data-plane" => gettext("WireGuard ended"),
         "unsealed" => gettext("not sealed"),
         "no-uplink" => gettext("no network"),
+        "needs-ipv4" => gettext("server needs IPv4"),
+        "needs-ipv6" => gettext("server needs IPv6"),
+        "captive-portal" => gettext("network wants a login"),
         "key-in-use" => gettext("key in use"),
         "not-supported" => gettext("not supported here"),
         "system" => gettext("system error"),
@@ -51,6 +54,18 @@ pub fn advice(code: Option<&str>) -> Advice {
             gettext("This computer is offline."),
             gettext("The tunnel goes on when there is a network again."),
         ),
+        "needs-ipv4" => (
+            gettext("The server has an IPv4 address, and this network has only IPv6."),
+            gettext("Use another network, or a configuration whose endpoint has an IPv6 address."),
+        ),
+        "needs-ipv6" => (
+            gettext("The server has an IPv6 address, and this network has only IPv4."),
+            gettext("Use another network, or a configuration whose endpoint has an IPv4 address."),
+        ),
+        "captive-portal" => (
+            gettext("This network wants you to log in first."),
+            gettext("Log in with a browser outside the tunnel. The tunnel then goes on by itself."),
+        ),
         "key-in-use" => (
             gettext("Another tunnel with the same key is on."),
             gettext("Turn the other one off first."),
@@ -74,12 +89,15 @@ mod tests {
     use super::*;
 
     /// As in the D-Bus contract of Tunnels.
-    const CODES: [&str; 8] = [
+    const CODES: [&str; 11] = [
         "no-handshake",
         "unresolvable",
         "no-data-plane",
         "unsealed",
         "no-uplink",
+        "needs-ipv4",
+        "needs-ipv6",
+        "captive-portal",
         "key-in-use",
         "not-supported",
         "system",

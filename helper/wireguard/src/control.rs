@@ -1,7 +1,7 @@
 //! The control socket: WireGuard's cross-platform protocol (<https://www.wireguard.com/xplatform/>), for root alone.
 //! Nothing that is read or answered here is ever printed: private keys pass in both directions.
 
-use std::str::FromStr as _;
+use std::{str::FromStr as _, sync::Arc};
 
 use gotatun::device::uapi::{
     UapiClient,
@@ -10,7 +10,7 @@ use gotatun::device::uapi::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
-    sync::mpsc,
+    sync::{Mutex, mpsc, oneshot},
 };
 use zeroize::Zeroizing;
 
@@ -21,13 +21,51 @@ const REFUSED: &[u8] = b"errno=22\n\n";
 /// Peers whose handshake is begun at once after a request; the timers begin the others' within 250 ms.
 const HURRIED: usize = 4;
 
+/// The device that is asked, and how to get another: gotatun can change the key of one in use, but then binds its port a second time while the first is still
+/// in use, or takes the end of its own tasks for the end of the TUN (0.10.2).
+pub struct Devices {
+    now: Mutex<(UapiClient, Option<Zeroizing<[u8; 32]>>)>,
+    renew: mpsc::Sender<oneshot::Sender<UapiClient>>,
+}
+
+impl Devices {
+    /// `renew` is asked for a device without key and peers in place of the one before.
+    pub fn new(client: UapiClient, renew: mpsc::Sender<oneshot::Sender<UapiClient>>) -> Arc<Self> {
+        Arc::new(Self {
+            now: Mutex::new((client, None)),
+            renew,
+        })
+    }
+
+    /// `None` once there is no device any more.
+    async fn send(&self, request: Request) -> Option<Response> {
+        let mut now = self.now.lock().await;
+        if let Request::Set(set) = &request
+            && let Some(key) = &set.private_key
+        {
+            let other = now.1.as_ref().is_some_and(|own| **own != key.0);
+            if other && set.replace_peers {
+                let (answer, answered) = oneshot::channel();
+                self.renew.send(answer).await.ok()?;
+                now.0 = answered.await.ok()?;
+            }
+            now.1 = Some(Zeroizing::new(key.0));
+        }
+        now.0.send(request).await.ok()
+    }
+}
+
 /// Answers for ever; `hurry` gets the public keys of peers that were set.
-pub async fn answer(listener: UnixListener, client: UapiClient, hurry: mpsc::Sender<[u8; 32]>) {
+pub async fn answer(
+    listener: UnixListener,
+    devices: Arc<Devices>,
+    hurry: mpsc::Sender<[u8; 32]>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(converse(
                 stream,
-                client.clone(),
+                devices.clone(),
                 hurry.clone(),
             ))),
             // Out of descriptors, most likely: what is open must close first.
@@ -36,7 +74,7 @@ pub async fn answer(listener: UnixListener, client: UapiClient, hurry: mpsc::Sen
     }
 }
 
-async fn converse(stream: UnixStream, client: UapiClient, hurry: mpsc::Sender<[u8; 32]>) {
+async fn converse(stream: UnixStream, devices: Arc<Devices>, hurry: mpsc::Sender<[u8; 32]>) {
     let mut stream = BufReader::new(stream);
     loop {
         let Some(text) = request(&mut stream).await else {
@@ -56,7 +94,7 @@ async fn converse(stream: UnixStream, client: UapiClient, hurry: mpsc::Sender<[u
                 .collect(),
             Request::Get(_) => Vec::new(),
         };
-        let Ok(response) = client.send(request).await else {
+        let Some(response) = devices.send(request).await else {
             return;
         };
         let done = matches!(&response, Response::Set(set) if set.errno == 0);

@@ -1,13 +1,19 @@
 //! One tunnel from the handover until its TUN is gone.
 
 use std::{
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     thread::available_parallelism,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use gotatun::{device::uapi::UapiServer, udp::socket::UdpSocketFactory};
+use gotatun::{
+    device::uapi::{UapiClient, UapiServer},
+    udp::socket::UdpSocketFactory,
+};
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -37,7 +43,6 @@ pub fn serve(connection: UnixStream) -> anyhow::Result<()> {
 
 async fn run(connection: UnixStream, handover: handover::Handover) -> anyhow::Result<()> {
     let (mtu, mtu_watch) = watch::channel(handover.mtu);
-    let (sender, receiver, tun) = tun::pair(handover.tun, mtu_watch).context("TUN")?;
     // The socket was bound by another process: who connects is told now, by its peer credentials, that this one answers
     // (unix(7), SO_PEERCRED). By that a restarted helper knows its instances again.
     rustix::net::listen(&handover.control, BACKLOG).context("control socket")?;
@@ -49,16 +54,15 @@ async fn run(connection: UnixStream, handover: handover::Handover) -> anyhow::Re
         recv_buffer_size: Some(UDP_BUFFER),
         send_buffer_size: Some(UDP_BUFFER),
     };
-    let (client, server) = UapiServer::new();
-    let mut device = gotatun::device::build()
-        .with_udp(udp::Factory(sockets))
-        .with_ip_pair(sender, receiver)
-        .with_uapi(server)
-        .build()
-        .await
-        .map_err(|_| anyhow::anyhow!("gotatun did not start"))?;
+    let factory = udp::Factory::new(sockets);
+    let (mut device, mut tun, client) = start(&handover.tun, &mtu_watch, &factory).await?;
     let (hurry, mut hurried) = mpsc::channel(16);
-    tokio::spawn(control::answer(listener, client, hurry));
+    let (renew, mut renewals) = mpsc::channel(1);
+    tokio::spawn(control::answer(
+        listener,
+        control::Devices::new(client, renew),
+        hurry,
+    ));
     handover::answer(&connection)?;
     tokio::spawn(handover::follow(connection, mtu));
 
@@ -67,8 +71,36 @@ async fn run(connection: UnixStream, handover: handover::Handover) -> anyhow::Re
     loop {
         tokio::select! {
             () = device.wait() => return Ok(()),
+            Some(answer) = renewals.recv() => {
+                device.stop().await;
+                let client;
+                (device, tun, client) = start(&handover.tun, &mtu_watch, &factory).await?;
+                // Who asked may have gone: the next request finds it all the same.
+                let _ = answer.send(client);
+            }
             Some(key) = hurried.recv() => drop(timeout(SEND_OFF, device.force_handshake(&key.into())).await),
             _ = look.tick() => if tun.is_gone() { return Ok(()) },
         }
     }
+}
+
+type Device = gotatun::device::Device<(udp::Factory, tun::Sender, tun::Receiver)>;
+
+/// A device without key and peers on the TUN.
+async fn start(
+    tun: &OwnedFd,
+    mtu: &watch::Receiver<u16>,
+    factory: &udp::Factory,
+) -> anyhow::Result<(Device, tun::Watch, UapiClient)> {
+    let own = tun.try_clone().context("TUN")?;
+    let (sender, receiver, tun) = tun::pair(own, mtu.clone()).context("TUN")?;
+    let (client, server) = UapiServer::new();
+    let device = gotatun::device::build()
+        .with_udp(factory.clone())
+        .with_ip_pair(sender, receiver)
+        .with_uapi(server)
+        .build()
+        .await
+        .map_err(|_| anyhow::anyhow!("gotatun did not start"))?;
+    Ok((device, tun, client))
 }

@@ -19,16 +19,28 @@ use gotatun::{
     },
 };
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
-use tokio::io::Interest;
+use tokio::{io::Interest, sync::Mutex};
 
 /// The kernel takes no more in one call (UDP_MAX_SEGMENTS of linux/udp.h, in older kernels).
 const SEGMENTS: usize = 64;
 /// Bytes of one call: what fits into an IP packet.
 const BYTES: usize = 65_000;
 
-/// Binds sockets.
-#[derive(Debug)]
-pub struct Factory(pub UdpSocketFactory);
+/// Binds sockets. One that was bound is used again, by the next device too: the peers of now find nobody else under its port, and those of before no closed one.
+#[derive(Clone)]
+pub struct Factory {
+    sockets: Arc<UdpSocketFactory>,
+    bound: Arc<Mutex<Option<(u16, Sender, UdpSocket)>>>,
+}
+
+impl Factory {
+    pub fn new(sockets: UdpSocketFactory) -> Self {
+        Self {
+            sockets: Arc::new(sockets),
+            bound: Arc::default(),
+        }
+    }
+}
 
 impl UdpTransportFactory for Factory {
     type Send = Sender;
@@ -38,11 +50,23 @@ impl UdpTransportFactory for Factory {
         &mut self,
         params: &UdpTransportFactoryParams,
     ) -> io::Result<(Sender, UdpSocket)> {
-        let (socket, receiver) = self.0.bind(params).await?;
+        let mut bound = self.bound.lock().await;
+        if let Some((port, sender, receiver)) = &*bound
+            && (params.port == 0 || params.port == *port)
+        {
+            return Ok((sender.clone(), receiver.clone()));
+        }
+        let mut sockets = UdpSocketFactory {
+            recv_buffer_size: self.sockets.recv_buffer_size,
+            send_buffer_size: self.sockets.send_buffer_size,
+        };
+        let (socket, receiver) = sockets.bind(params).await?;
         let sender = Sender {
             socket,
             in_one: Arc::new(AtomicBool::new(true)),
         };
+        let port = UdpSend::local_addr(&sender)?.map_or(0, |address| address.port());
+        *bound = Some((port, sender.clone(), receiver.clone()));
         Ok((sender, receiver))
     }
 }
