@@ -116,7 +116,11 @@ fn points(op: Op) -> Result<()> {
             let place = dice.below(others.len() as u64);
             chosen.push(others.swap_remove(usize::try_from(place)?));
         }
-        eprintln!("{}: {} points left out: {VARIABLE}=all", op.word(), others.len());
+        eprintln!(
+            "{}: {} points left out: {VARIABLE}=all",
+            op.word(),
+            others.len()
+        );
     }
     let mut killed = 0;
     for (number, of, side) in &chosen {
@@ -128,9 +132,17 @@ fn points(op: Op) -> Result<()> {
         })?;
         killed += usize::from(died);
     }
-    eprintln!("{}: killed at {killed} of {} points", op.word(), chosen.len());
+    eprintln!(
+        "{}: killed at {killed} of {} points",
+        op.word(),
+        chosen.len()
+    );
     // How often it waits is not the same each time: the last points may not come.
-    ensure!(killed * 10 >= chosen.len() * 8, "{killed} of {}", chosen.len());
+    ensure!(
+        killed * 10 >= chosen.len() * 8,
+        "{killed} of {}",
+        chosen.len()
+    );
     scene.end()
 }
 
@@ -172,11 +184,11 @@ impl Scene {
     fn pass(&mut self) -> Result<Vec<Point>> {
         self.prepare()?;
         let log = self.world.path(LOG);
-        let _ = fs::remove_file(&log);
         self.strike_at(usize::MAX)?;
         ensure!(self.act()?.wait(READY)? == 0, "it failed undisturbed");
         fs::remove_file(self.world.path(FILE))?;
-        let text = fs::read_to_string(&log).context("the helper notes no points: a debug build?")?;
+        let text =
+            fs::read_to_string(&log).context("the helper notes no points: a debug build?")?;
         let mut passed = Vec::new();
         for line in text.lines() {
             let words: Vec<_> = line.split_whitespace().collect();
@@ -193,6 +205,7 @@ impl Scene {
 
     fn strike_at(&self, number: usize) -> Result<()> {
         let line = format!("{} {number}", self.op.word());
+        let _ = fs::remove_file(self.world.path(LOG));
         Ok(fs::write(self.world.path(FILE), line)?)
     }
 
@@ -209,7 +222,11 @@ impl Scene {
                     .find_map(|line| line.strip_prefix("PrivateKey = "))
                     .context("no key")?;
                 fs::write(&to, others.replace(old, &own.private))?;
-                Ok(std::os::unix::fs::chown(to, Some(ALICE.uid), Some(ALICE.gid))?)
+                Ok(std::os::unix::fs::chown(
+                    to,
+                    Some(ALICE.uid),
+                    Some(ALICE.gid),
+                )?)
             }
             Op::Up | Op::Switch => Ok(()),
         }
@@ -224,8 +241,7 @@ impl Scene {
             Op::Import => &["import", &fresh, "--name", "fresh"],
             Op::Switch => &["switch", "demo", "other"],
         };
-        self.world
-            .spawn_as(&ALICE, &[&["lonewire"], line].concat())
+        self.world.spawn_as(&ALICE, &[&["lonewire"], line].concat())
     }
 
     /// Whether it died there: what is done may have been done before the point came.
@@ -233,16 +249,15 @@ impl Scene {
         self.prepare()?;
         self.strike_at(number)?;
         let mut acting = self.act()?;
-        let mut died = false;
-        until(READY, "the helper's end or the answer", || {
-            died = self.world.processes(Program::Helper.name())?.is_empty();
-            Ok(died || acting.waiter.try_wait()?.is_some())
-        })?;
-        // It may have answered in the moment before it died.
         acting.wait(READY)?;
-        died = self.world.processes(Program::Helper.name())?.is_empty();
         fs::remove_file(self.world.path(FILE))?;
+        // It notes the point before it dies there.
+        let text = fs::read_to_string(self.world.path(LOG)).unwrap_or_default();
+        let died = text.contains(&format!("{} {number} ", self.op.word()));
         if died {
+            until(READY, "the helper's end", || {
+                Ok(self.world.processes(Program::Helper.name())?.is_empty())
+            })?;
             self.flows("while it is dead")?;
             self.world.restart(Program::Helper)?;
         }
@@ -254,7 +269,8 @@ impl Scene {
 
     /// The old state or the new one, and nothing else.
     fn verify(&mut self) -> Result<()> {
-        self.world.wait_state(&ALICE, "steady", "protected", READY)?;
+        self.world
+            .wait_state(&ALICE, "steady", "protected", READY)?;
         match self.op {
             Op::Up | Op::Down => self.is_off_or_up(),
             Op::Launch => self.is_known_or_never_was(),
@@ -303,7 +319,9 @@ impl Scene {
         self.world.wait_state(&ALICE, "demo", "protected", READY)?;
         let show: Value = serde_json::from_str(&self.cli(&["show", "demo", "--json"])?)?;
         let link = text(&show, "link");
-        let dns = self.world.path(&format!("/run/lonewire/dns/{link}/resolv.conf"));
+        let dns = self
+            .world
+            .path(&format!("/run/lonewire/dns/{link}/resolv.conf"));
         let has_other_dns = fs::read_to_string(dns)?.contains("other.example");
         let is_new = show["addresses"][0] == "10.66.0.4/32";
         ensure!(is_new || show["addresses"][0] == "10.66.0.3/32", "{show}");

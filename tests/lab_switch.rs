@@ -66,7 +66,9 @@ fn resolv_conf(world: &World, app: &str) -> Result<String> {
 
 fn json(world: &World, line: &[&str]) -> Result<Value> {
     let out = world.cli(&ALICE, line)?.ok();
-    let out = out.with_context(|| format!("{}\n{}", world.log("helper"), world.log("data-plane")))?.stdout;
+    let out = out
+        .with_context(|| format!("{}\n{}", world.log("helper"), world.log("data-plane")))?
+        .stdout;
     serde_json::from_str(&out).context(out)
 }
 

@@ -83,7 +83,12 @@ fn a_foreign_id_is_an_unknown_id_byte_for_byte() -> Result<()> {
     scene.polkit.take();
     let (own, _): (String, String) = own.read()?;
     let switch = |other: &str| {
-        let message = call(TUNNELS, "Switch", &(&own, other, Options::new()), Flags::empty());
+        let message = call(
+            TUNNELS,
+            "Switch",
+            &(&own, other, Options::new()),
+            Flags::empty(),
+        );
         bob.ask(&message?)
     };
     let foreign = switch(&scene.tunnel)?;

@@ -56,11 +56,7 @@ impl Devices {
 }
 
 /// Answers for ever; `hurry` gets the public keys of peers that were set.
-pub async fn answer(
-    listener: UnixListener,
-    devices: Arc<Devices>,
-    hurry: mpsc::Sender<[u8; 32]>,
-) {
+pub async fn answer(listener: UnixListener, devices: Arc<Devices>, hurry: mpsc::Sender<[u8; 32]>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(converse(

@@ -163,15 +163,16 @@ impl World {
         Ok(())
     }
 
-    /// Makes a VPN server drop all that comes from its clients, or answer again.
+    /// Makes a VPN server drop all that comes from its clients and say nothing to them, or answer again.
     ///
     /// # Errors
     /// nft fails.
     pub fn set_silent(&self, index: usize, silent: bool) -> Result<()> {
         let script = if silent {
             format!(
-                "add table inet silent; add chain inet silent in {{ type filter hook input priority 0; }}; add rule inet silent in udp dport {} drop",
-                addr::VPN_PORT
+                "add table inet silent; add chain inet silent in {{ type filter hook input priority 0; }}; add rule inet silent in udp dport {port} drop; \
+                 add chain inet silent out {{ type filter hook output priority 0; }}; add rule inet silent out udp sport {port} drop",
+                port = addr::VPN_PORT
             )
         } else {
             "delete table inet silent".into()
