@@ -71,6 +71,7 @@ async fn run(connection: UnixStream, handover: handover::Handover) -> anyhow::Re
     loop {
         tokio::select! {
             () = device.wait() => return Ok(()),
+            () = tun.gone() => return Ok(()),
             Some(answer) = renewals.recv() => {
                 device.stop().await;
                 let client;

@@ -137,6 +137,17 @@ impl IpRecv for Receiver {
 pub struct Watch(Arc<AsyncFd<OwnedFd>>);
 
 impl Watch {
+    /// Answers when the TUN is gone, also while packets wait.
+    pub async fn gone(&self) {
+        // A descriptor that cannot be waited for is as good as gone.
+        while let Ok(mut guard) = self.0.ready(Interest::ERROR).await {
+            if self.is_gone() {
+                return;
+            }
+            guard.clear_ready();
+        }
+    }
+
     /// poll(2) of a TUN whose link is gone says `POLLERR` at once.
     pub fn is_gone(&self) -> bool {
         let tun = self.0.as_fd();
