@@ -38,6 +38,18 @@ pub async fn credentials(bus: &Connection, sender: &str) -> Option<Caller> {
     })
 }
 
+/// The well-known names that the bus has, and those that it can start; none where it does not say.
+pub async fn names(bus: &Connection) -> Vec<String> {
+    let ask = async |member: &str| {
+        let call = bus.call_method(Some(BUS), BUS_PATH, Some(BUS), member, &());
+        let reply = tokio::time::timeout(DEADLINE, call).await.ok()?.ok()?;
+        reply.body().deserialize::<Vec<String>>().ok()
+    };
+    let (there, startable) = tokio::join!(ask("ListNames"), ask("ListActivatableNames"));
+    let all = there.into_iter().chain(startable).flatten();
+    all.filter(|name| !name.starts_with(':')).collect()
+}
+
 /// Answers when a connection has left the bus, also where it had left before; `None` when that cannot be watched.
 pub async fn left(bus: &Connection, sender: &str) -> Option<()> {
     let rule = MatchRule::builder()

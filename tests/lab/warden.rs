@@ -257,6 +257,7 @@ impl Stage {
             allow_new_privileges: false,
             hold: false,
             tie: false,
+            bus: Vec::new(),
         }
     }
 

@@ -118,6 +118,19 @@ fn a_user_at_the_screen_runs_a_program_and_a_remote_one_is_refused() -> Result<(
         "{links:?}"
     );
 
+    // What she may as one who sits there she may from inside too: polkit finds her session by the proxy that stands before the bus.
+    let path = anna.write("second.conf", &vpn.config(1)?)?;
+    let import = [
+        "lonewire",
+        "--no-input",
+        "import",
+        "--name",
+        "second",
+        &path,
+    ];
+    anna.check(&[&["lonewire", "run", "-t", "demo", "--"][..], &import].concat())?;
+    anna.check(&["lonewire", "remove", "second"])?;
+
     // No agent can ask bob for his password: that is a no.
     let path = bob.write("demo.conf", &vpn.config(1)?)?;
     let import = bob.run(&["lonewire", "--no-input", "import", &path])?;

@@ -42,9 +42,5 @@ pub fn apps() -> ArgValueCandidates {
 }
 
 async fn client() -> Result<Client, ApiError> {
-    let connection = zbus::connection::Builder::system()
-        .method_timeout(PATIENCE)
-        .build()
-        .await?;
-    Client::with_connection(connection).await
+    Client::with_connection(lonewire_client::bus::connection(PATIENCE).await?).await
 }

@@ -64,7 +64,7 @@ impl Context {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = zbus::block_on(Client::new())
+        let client = zbus::block_on(lonewire_client::bus::client())
             .map_err(|error| helper_error::failure(&error, About::Nothing))?;
         Ok(self
             .client

@@ -2,6 +2,7 @@
 //! in types, each with a stable code; the words for a person are each program's own. It must never print, ask, block a main loop without saying so in its
 //! documentation, or hold a key in memory that is not wiped.
 
+pub mod bus;
 pub mod config;
 pub mod desktop;
 pub mod launch;

@@ -264,7 +264,7 @@ impl Helper {
 
 async fn connect() -> Result<(Client, Events), ApiError> {
     soon(async {
-        let client = Client::new().await?;
+        let client = lonewire_client::bus::client().await?;
         let events = client.events().await?;
         Ok((client, events))
     })

@@ -81,6 +81,8 @@ pub struct Launch {
     /// A descriptor `tie` comes along: one end of a SOCK_SEQPACKET pair. The keeper sends `stopped N`, `continued`, `exited N`,
     /// `killed N`, `ended` to it, never blocking, never reading; when its other end is closed the app's processes get SIGHUP and SIGCONT.
     pub tie: bool,
+    /// Rules of the proxy that stands before the system bus ([`crate::bus::rules`]); with none, or without the proxy, there is no bus inside.
+    pub bus: Vec<String>,
 }
 
 /// Who the program runs as, from the host's user database.
@@ -197,6 +199,41 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, postcard::Er
         (value, []) => Ok(value),
         _ => Err(postcard::Error::DeserializeBadEncoding),
     }
+}
+
+/// A frame: what goes over a connection after the request.
+///
+/// # Errors
+/// As [`encode`]; or it is longer than [`MAX_FRAME`].
+pub fn frame<T: Serialize>(value: &T) -> Result<Vec<u8>, postcard::Error> {
+    let body = encode(value)?;
+    let length = u32::try_from(body.len())
+        .ok()
+        .filter(|length| *length <= MAX_FRAME);
+    let length = length.ok_or(postcard::Error::SerializeBufferFull)?;
+    Ok([length.to_le_bytes().as_slice(), &body].concat())
+}
+
+/// Takes the first frame off what has come; `None` while it is not whole.
+///
+/// # Errors
+/// It is too long, or is not what [`frame`] makes.
+pub fn take_frame<T: for<'a> Deserialize<'a>>(
+    bytes: &mut Vec<u8>,
+) -> Result<Option<T>, postcard::Error> {
+    let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = u32::from_le_bytes(*head);
+    if length > MAX_FRAME {
+        return Err(postcard::Error::DeserializeBadEncoding);
+    }
+    let Some(body) = rest.get(..length as usize) else {
+        return Ok(None);
+    };
+    let value = decode(body)?;
+    bytes.drain(..4 + length as usize);
+    Ok(Some(value))
 }
 
 /// Text of an exit-status file, and what it means.

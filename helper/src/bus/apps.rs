@@ -10,7 +10,10 @@ use super::{
     dict::{self, Dict},
     error::Refusal,
 };
-use crate::auth::{LaunchOwn, Own};
+use crate::{
+    auth::{LaunchOwn, Own},
+    presence,
+};
 
 #[derive(Debug)]
 pub struct Apps {
@@ -33,10 +36,11 @@ impl Apps {
     ) -> Result<(String, Dict), Refusal> {
         let wanted = Wanted::parse(argv, environment, cwd, stdio, Options::new(options))?;
         let (grant, id) = self.gate.pass_for::<LaunchOwn>(&call, tunnel).await?;
+        let names = presence::names(&self.gate.questions).await;
         let (app, info) = self
             .gate
             .engine
-            .launch(grant, id, wanted.into_wish()?)
+            .launch(grant, id, wanted.into_wish(names)?)
             .await?;
         Ok((app.into(), dict::app(&info)))
     }

@@ -250,7 +250,7 @@ impl<'m> Wanted<'m> {
     }
 
     /// With descriptors of our own, unlooked-at. Called once there is a grant: what takes the wish closes them off the loop.
-    pub fn into_wish(self) -> Answer<LaunchWish> {
+    pub fn into_wish(self, bus_names: Vec<String>) -> Answer<LaunchWish> {
         // A duplicate is made without asking the file: it cannot block.
         let own = |fd: &Fd<'_>| {
             fd.as_fd()
@@ -282,6 +282,7 @@ impl<'m> Wanted<'m> {
             stdio: [own(input)?, own(output)?, own(error)?],
             hold: self.hold.as_ref().map(own).transpose()?,
             tie: self.tie.as_ref().map(own).transpose()?,
+            bus_names,
         })
     }
 }

@@ -32,6 +32,8 @@ use lonewire_core::name::Id;
 struct Gate {
     bouncer: Arc<Bouncer<Handle>>,
     engine: Handle,
+    /// For questions to the bus itself.
+    questions: Connection,
 }
 
 impl Gate {
@@ -67,7 +69,12 @@ pub async fn serve(
     let bouncer = Arc::new(Bouncer::new(questions, engine.clone(), deadlines, prompts).await?);
     let herald = Herald::start(bus, engine.events());
     let closer = Closer::default();
-    let gate = Gate { bouncer, engine };
+    let questions = questions.clone();
+    let gate = Gate {
+        bouncer,
+        engine,
+        questions,
+    };
     let server = bus.object_server();
     server
         .at(

@@ -3,7 +3,9 @@
 
 use std::{cell::Cell, cell::RefCell, rc::Rc};
 
+use lonewire_api::names::BUS_NAME;
 use lonewire_core::{
+    bus,
     launch::{Launch, User},
     name::Id,
     plan,
@@ -180,6 +182,7 @@ impl<P: Ports> Engine<P> {
             allow_new_privileges: false,
             hold: wish.hold.is_some(),
             tie: wish.tie.is_some(),
+            bus: bus::rules(BUS_NAME, wish.bus_names.iter().map(String::as_str)),
         };
         let files = LaunchFiles {
             app: id.clone(),

@@ -146,6 +146,8 @@ pub struct LaunchWish {
     pub stdio: [std::os::fd::OwnedFd; 3],
     pub hold: Option<std::os::fd::OwnedFd>,
     pub tie: Option<std::os::fd::OwnedFd>,
+    /// The names that the system bus has and those that it can start.
+    pub bus_names: Vec<String>,
 }
 
 /// Quotas of a user and of the machine (the admin file's, else the defaults).

@@ -14,7 +14,7 @@ use std::{
 };
 
 use lonewire_core::{
-    launch::{self, Event, MAX_FRAME, NETNS_DIR, REQUEST, Request, Stage, Survey},
+    launch::{self, Event, NETNS_DIR, REQUEST, Request, Stage, Survey},
     name::LinkName,
 };
 use rustix::{
@@ -86,9 +86,7 @@ impl Channel {
 
     /// Sends a frame.
     pub async fn send(&self, message: &impl Serialize) -> PortResult<()> {
-        let body = launch::encode(message).map_err(|_| PortError::WardenGone)?;
-        let length = u32::try_from(body.len()).map_err(|_| PortError::WardenGone)?;
-        let frame = [length.to_le_bytes().as_slice(), &body].concat();
+        let frame = launch::frame(message).map_err(|_| PortError::WardenGone)?;
         let mut rest = frame.as_slice();
         while !rest.is_empty() {
             let write = || Ok(rustix::net::send(&self.stream, rest, SendFlags::NOSIGNAL)?);
@@ -102,16 +100,9 @@ impl Channel {
     /// The next event; its descriptors are in [`Channel::descriptor`]. Can be dropped at any time without losing a byte.
     pub async fn event(&mut self) -> PortResult<Event> {
         loop {
-            if let Some((head, rest)) = self.bytes.split_first_chunk::<4>() {
-                let length = u32::from_le_bytes(*head);
-                if length > MAX_FRAME {
-                    return Err(PortError::WardenGone);
-                }
-                if let Some(body) = rest.get(..length as usize) {
-                    let event = launch::decode(body).map_err(|_| PortError::WardenGone)?;
-                    self.bytes.drain(..4 + length as usize);
-                    return Ok(event);
-                }
+            let taken = launch::take_frame(&mut self.bytes);
+            if let Some(event) = taken.map_err(|_| PortError::WardenGone)? {
+                return Ok(event);
             }
             let (bytes, descriptors) = (&mut self.bytes, &mut self.descriptors);
             let stream = &self.stream;

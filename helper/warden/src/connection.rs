@@ -7,9 +7,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use lonewire_core::launch::{
-    self, Command, Event, MAX_FRAME, MAX_REQUEST, REQUEST, Request, Stage,
-};
+use lonewire_core::launch::{self, Command, Event, MAX_REQUEST, REQUEST, Request, Stage};
 use rustix::{
     fs::SealFlags,
     io::Errno,
@@ -83,10 +81,7 @@ impl Connection {
     /// Sends an event; descriptors come with its first byte, when nothing else waits to be sent.
     pub fn send(&mut self, event: &Event, descriptors: &[OwnedFd]) -> Result<(), Failure> {
         let invalid = Failure::new(Stage::Request, Errno::MSGSIZE);
-        let body = launch::encode(event).map_err(|_| invalid)?;
-        let length = u32::try_from(body.len()).map_err(|_| invalid)?;
-        self.unsent.extend(length.to_le_bytes());
-        self.unsent.extend(body);
+        self.unsent.extend(launch::frame(event).map_err(|_| invalid)?);
         self.flush(descriptors)
     }
 
@@ -121,16 +116,8 @@ impl Connection {
             Err(_) => return None,
         }
         let mut commands = Vec::new();
-        while let Some((head, rest)) = self.partial.split_first_chunk::<4>() {
-            let length = u32::from_le_bytes(*head);
-            if length > MAX_FRAME {
-                return None;
-            }
-            let Some(body) = rest.get(..length as usize) else {
-                break;
-            };
-            commands.push(launch::decode(body).ok()?);
-            self.partial.drain(..4 + length as usize);
+        while let Some(command) = launch::take_frame(&mut self.partial).ok()? {
+            commands.push(command);
         }
         Some(commands)
     }

@@ -2,7 +2,10 @@
 
 use std::{fs::File, io::Read as _};
 
-use lonewire_core::launch::{Launch, Stage, User};
+use lonewire_core::{
+    launch::{Launch, Stage, User},
+    process,
+};
 use rustix::{
     fs::{CWD, Mode, OFlags, ResolveFlags},
     io::Errno,
@@ -12,7 +15,7 @@ use rustix::{
 
 use crate::{
     failure::{At as _, Failure},
-    proc, raw,
+    raw,
 };
 
 /// Of a process that nobody has changed (prctl(2), PR_SET_TIMERSLACK), in nanoseconds.
@@ -48,19 +51,17 @@ impl Caller {
             Ok(String::from_utf8_lossy(&text).into_owned())
         };
         let status = read("status")?;
-        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-        let uids: Vec<_> = uids.unwrap_or_default().split_whitespace().map(str::parse).collect();
-        if uids.len() != 4 || uids.iter().any(|found| *found != Ok(uid)) {
+        if !process::is_of(&status, uid) {
             return Err(Failure::new(Stage::Limits, Errno::PERM));
         }
         let label = match std::fs::read_to_string("/proc/self/attr/current") {
-            Ok(own) => label_at_exec(&own, &read("attr/current")?, has_apparmor()),
+            Ok(own) => process::label_at_exec(&own, &read("attr/current")?, has_apparmor()),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => None,
             Err(error) => return Err(error).at(Stage::Privileges),
         };
-        let nice: i32 = proc::stat_field(&read("stat")?, 19).ok_or(gone)?;
+        let nice: i32 = process::stat_field(&read("stat")?, 19).ok_or(gone)?;
         Ok(Self {
-            limits: parse_limits(&read("limits")?).ok_or(gone)?,
+            limits: process::limits(&read("limits")?).ok_or(gone)?,
             nice: nice.clamp(0, 19),
             label,
         })
@@ -95,36 +96,6 @@ impl Caller {
 fn has_apparmor() -> bool {
     let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
     enabled.is_ok_and(|text| text.starts_with(b"Y"))
-}
-
-/// What to write so that the program runs under the caller's label, and not under that of root's service. From the same label a program goes where the
-/// policy says by itself, as when the caller starts it.
-fn label_at_exec(own: &str, caller: &str, is_apparmor: bool) -> Option<String> {
-    let plain = |label: &str| label.trim_end_matches(['\0', '\n']).to_owned();
-    let (own, caller) = (plain(own), plain(caller));
-    if own == caller {
-        None
-    } else if is_apparmor {
-        // `name (mode)`.
-        let name = caller.rsplit_once(" (").map_or(caller.as_str(), |(name, _)| name);
-        Some(format!("exec {name}"))
-    } else {
-        Some(caller)
-    }
-}
-
-/// proc(5): `/proc/PID/limits` has a line a limit, in the order of their numbers; names are padded to 26 characters.
-fn parse_limits(text: &str) -> Option<Vec<(u64, u64)>> {
-    let value = |word: &str| match word {
-        "unlimited" => Some(u64::MAX),
-        number => number.parse().ok(),
-    };
-    let line = |line: &str| {
-        let mut words = line.get(26..)?.split_whitespace();
-        Some((value(words.next()?)?, value(words.next()?)?))
-    };
-    let limits: Vec<_> = text.lines().skip(1).map(line).collect::<Option<_>>()?;
-    (limits.len() == 16).then_some(limits)
 }
 
 /// Becomes the user for good. The bounding set stays: without it programs with file capabilities (ping) would not start.
@@ -199,31 +170,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_label_is_the_callers_unless_it_is_our_own() {
-        assert_eq!(label_at_exec("unconfined\n", "unconfined\n", true), None);
-        assert_eq!(
-            label_at_exec("unconfined\n", "snap.some (one) (enforce)\n", true),
-            Some("exec snap.some (one)".to_owned())
-        );
-        assert_eq!(
-            label_at_exec("lonewire (enforce)\n", "unconfined\n", true),
-            Some("exec unconfined".to_owned())
-        );
-        let user = "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023";
-        assert_eq!(
-            label_at_exec("system_u:system_r:init_t:s0\0", &format!("{user}\0"), false),
-            Some(user.to_owned())
-        );
-    }
-
-    #[test]
     fn limits_are_all_there_or_none() {
         let own = std::fs::read_to_string("/proc/self/limits").unwrap();
-        let limits = parse_limits(&own).unwrap();
+        let limits = process::limits(&own).unwrap();
         let (soft, hard) = raw::limit(libc::RLIMIT_NOFILE, None).unwrap();
         assert_eq!(limits[libc::RLIMIT_NOFILE as usize], (soft, hard));
         let cut = own.lines().take(16).collect::<Vec<_>>().join("\n");
-        assert_eq!(parse_limits(&cut), None);
-        assert_eq!(parse_limits(&own.replace("unlimited", "plenty")), None);
+        assert_eq!(process::limits(&cut), None);
+        assert_eq!(process::limits(&own.replace("unlimited", "plenty")), None);
     }
 }

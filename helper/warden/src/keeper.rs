@@ -7,7 +7,10 @@ use std::{
     os::fd::{AsFd as _, OwnedFd},
 };
 
-use lonewire_core::launch::{Command, Event, Exit, Stage};
+use lonewire_core::{
+    launch::{Command, Event, Exit, Stage},
+    process,
+};
 use nix::{
     sys::{
         signal::{SigSet, Signal as Number},
@@ -37,6 +40,10 @@ pub struct Kept {
     pub tie: Option<OwnedFd>,
     pub exit_record: OwnedFd,
     pub signals: SignalFd,
+    /// The proxy of the app's system bus, until it has ended.
+    pub bus: Option<Pid>,
+    /// It ends when this is closed: with the keeper at the latest.
+    pub _line: OwnedFd,
 }
 
 /// Signals that come as messages: of children, and those by which a terminal or a service manager would end this process before its app.
@@ -136,8 +143,8 @@ impl Keeper {
     fn hang_up(&mut self) {
         if self.exit.is_none() && !self.hung_up {
             self.hung_up = true;
-            proc::signal_all(Signal::HUP);
-            proc::signal_all(Signal::CONT);
+            proc::signal_all(Signal::HUP, self.kept.bus);
+            proc::signal_all(Signal::CONT, self.kept.bus);
         }
     }
 
@@ -149,8 +156,22 @@ impl Keeper {
                 Ok(Some((pid, status))) if pid.as_raw_pid() == self.app.as_raw() => {
                     self.note(status);
                 }
+                Ok(Some((pid, status)))
+                    if self.kept.bus.is_some_and(|bus| bus.as_raw() == pid.as_raw_pid())
+                        && (status.exited() || status.signaled()) =>
+                {
+                    self.kept.bus = None;
+                }
                 Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
-                Ok(None) => return true,
+                Ok(None) => {
+                    // The app has ended.
+                    if let Some(bus) = self.kept.bus
+                        && proc::descendants(Some(bus)).is_empty()
+                    {
+                        let _ = nix::sys::signal::kill(bus, Number::SIGKILL);
+                    }
+                    return true;
+                }
                 Err(_) => return false,
             }
         }
@@ -233,7 +254,7 @@ impl Keeper {
         let started = Event::Started {
             pid: self.app.as_raw(),
             keeper: me.as_raw_pid(),
-            keeper_start: proc::stat_field(&stat, 22).ok_or(invalid)?,
+            keeper_start: process::stat_field(&stat, 22).ok_or(invalid)?,
         };
         self.report(&started, &[pidfd]);
         self.missed = false;
@@ -266,7 +287,7 @@ impl Keeper {
             match command {
                 Command::Signal { signal, all } => self.signal(signal, all),
                 Command::Processes => {
-                    let found = proc::descendants();
+                    let found = proc::descendants(self.kept.bus);
                     let host = namespace::own_inode().ok();
                     let is_outside = |pid: &&Pid| {
                         let found = proc::namespace_of(**pid);
@@ -286,10 +307,10 @@ impl Keeper {
             return;
         };
         if all {
-            proc::signal_all(signal);
+            proc::signal_all(signal, self.kept.bus);
             // A stopped process only ends once it goes on.
             if matches!(signal, Signal::TERM | Signal::HUP) {
-                proc::signal_all(Signal::CONT);
+                proc::signal_all(Signal::CONT, self.kept.bus);
             }
         } else if let Some(process) = &self.process {
             let _ = rustix::process::pidfd_send_signal(process, signal);

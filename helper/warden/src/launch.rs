@@ -23,13 +23,14 @@ use rustix::{
 };
 
 use crate::{
+    bus,
     connection::Connection,
     failure::{At as _, Failure},
     identity::{self, Caller},
     keeper, mounts, namespace, proc, raw, stdio,
 };
 
-/// On the status pipe: all is done but execve. No encoded failure begins so.
+/// On the status pipe: all is done but execve; then the number of the bus's proxy, or 0. No encoded failure begins so.
 const RUNS: u8 = 0xff;
 
 /// How long a program may take to run: its folders may lie on a file system that does not answer. Less than the helper waits:
@@ -84,18 +85,21 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
     }
     // Before there is a child, so that none of its signals is lost.
     let signals = keeper::signals().at(Stage::Request)?;
-    let flags = SocketFlags::CLOEXEC;
-    let (report, status) =
+    let pair = || {
+        let flags = SocketFlags::CLOEXEC;
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .at(Stage::Request)?;
+            .at(Stage::Request)
+    };
+    let (report, status) = pair()?;
     sockopt::set_socket_timeout(&report, Timeout::Recv, Some(PATIENCE)).at(Stage::Request)?;
+    let (told, line) = pair()?;
     let Some(app) = raw::fork().at(Stage::Request)? else {
-        let Err(failure) = become_app(request, &files, &caller, &program, &status);
+        let Err(failure) = become_app(request, &files, &caller, &program, &status, (&told, line));
         let text = launch::encode(&(failure.stage, failure.errno)).unwrap_or_default();
         let _ = File::from(status).write_all(&text);
         raw::exit(125)
     };
-    drop((status, files.streams, files.hold));
+    drop((status, files.streams, files.hold, line));
     let dropped = identity::keep_only_keeping();
 
     let mut text = Vec::new();
@@ -104,23 +108,30 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
     let read = File::from(report).read_to_end(&mut text).map_err(|_| late);
     let started = dropped.and(read).and_then(|_| match text.as_slice() {
         // Closed by execve.
-        [RUNS] => compare(app),
-        [RUNS, failed @ ..] | failed => Err(match launch::decode(failed) {
+        [RUNS, bus @ ..] if let Ok(bus) = bus.try_into() => {
+            compare(app).map(|()| i32::from_ne_bytes(bus))
+        }
+        [RUNS, _, _, _, _, failed @ ..] | failed => Err(match launch::decode(failed) {
             Ok((stage, errno)) => Failure { stage, errno },
             // It was killed on the way.
             Err(_) => Failure::new(Stage::Exec, Errno::SRCH),
         }),
     });
-    if let Err(failure) = started {
-        proc::signal_all(rustix::process::Signal::KILL);
-        let _ = nix::sys::wait::waitpid(app, None);
-        return Err(failure);
-    }
+    let bus = match started {
+        Ok(bus) => Some(Pid::from_raw(bus)).filter(|bus| bus.as_raw() > 0),
+        Err(failure) => {
+            proc::signal_all(rustix::process::Signal::KILL, None);
+            let _ = nix::sys::wait::waitpid(app, None);
+            return Err(failure);
+        }
+    };
     let kept = keeper::Kept {
         socket: files.socket,
         tie: files.tie,
         exit_record: files.exit_record,
         signals,
+        bus,
+        _line: told,
     };
     Ok((app, kept))
 }
@@ -172,6 +183,7 @@ fn become_app(
     caller: &Caller,
     (path, argv, environment): &Program,
     status: &OwnedFd,
+    (told, line): (&OwnedFd, OwnedFd),
 ) -> Result<std::convert::Infallible, Failure> {
     let terminal = request.pty.then_some(&files.streams[0]);
     own_group(terminal)?;
@@ -180,7 +192,7 @@ fn become_app(
     if namespace::enter(&namespace::open(&request.namespace)?)? != request.namespace_inode {
         return Err(Failure::new(Stage::Verify, Errno::STALE));
     }
-    mounts::make(request)?;
+    let bus = mounts::make(request)?;
     if namespace::own_inode()? != request.namespace_inode {
         return Err(Failure::new(Stage::Verify, Errno::XDEV));
     }
@@ -194,12 +206,15 @@ fn become_app(
     if !request.allow_new_privileges {
         rustix::thread::set_no_new_privs(true).at(Stage::Privileges)?;
     }
+    let bus = bus.filter(|_| !request.bus.is_empty());
+    let bus = bus.and_then(|bus| bus::start(&request.bus, &bus, told, line));
     for (stream, number) in files.streams.iter().zip(0..) {
         raw::place(stream, number).at(Stage::Stdio)?;
     }
     raw::close_from_at_exec(3).at(Stage::Descriptors)?;
     SigSet::empty().thread_set_mask().at(Stage::Exec)?;
-    rustix::io::write(status, &[RUNS]).at(Stage::Exec)?;
+    let [a, b, c, d] = bus.map_or(0, Pid::as_raw).to_ne_bytes();
+    rustix::io::write(status, &[RUNS, a, b, c, d]).at(Stage::Exec)?;
     nix::unistd::execve(path, argv, environment).at(Stage::Exec)
 }
 

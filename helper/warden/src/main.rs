@@ -1,6 +1,7 @@
 //! lonewire-warden: one request a process. It makes and pins network namespaces, and launches programs in them as the
 //! user, staying beside each as its keeper. It listens to root alone, parses no configuration, starts no thread and loads no library.
 
+mod bus;
 mod connection;
 mod failure;
 mod identity;

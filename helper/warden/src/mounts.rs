@@ -7,12 +7,17 @@ use std::{
     io::{ErrorKind, Write as _},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{ffi::OsStrExt as _, fs::symlink},
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{chown, symlink},
+        },
     },
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use lonewire_core::{
+    bus::SOCKET,
+    inside::{As, FORBIDDEN, RUN, mounts_below},
     launch::{DNS_DIR, DNS_INSIDE, Launch, Stage},
     resolv::nsswitch,
     seal::is_fallback,
@@ -31,60 +36,27 @@ use rustix::{
 
 use crate::failure::{At as _, Failure};
 
-/// How a part of the host's `/run` comes back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum As {
-    Is,
-    ReadOnly,
-}
-
-/// All of the host's `/run` that a program gets, below it; the user's own folder comes with its number. What is not there on the host is left out.
-/// `dbus` is the folder of the system bus: a filtered one goes in its place when there is one.
-const RUN: &[(&str, As)] = &[
-    ("media", As::Is),
-    ("dbus", As::Is),
-    ("udev", As::ReadOnly),
-    ("systemd/seats", As::ReadOnly),
-    ("systemd/sessions", As::ReadOnly),
-    ("systemd/users", As::ReadOnly),
-    ("systemd/userdb", As::ReadOnly),
-    ("systemd/journal/dev-log", As::Is),
-    ("systemd/journal/socket", As::Is),
-    ("systemd/journal/stdout", As::Is),
-    ("lock", As::Is),
-    ("utmp", As::ReadOnly),
-    ("cups", As::Is),
-    ("pcscd", As::Is),
-    // NixOS.
-    ("opengl-driver", As::ReadOnly),
-    ("opengl-driver-32", As::ReadOnly),
-    ("current-system", As::ReadOnly),
-    ("booted-system", As::ReadOnly),
-    ("wrappers", As::Is),
-];
-
-/// What must not be there in the end: by these libc asks a service of the host.
-const FORBIDDEN: &[&str] = &["nscd", "systemd/resolve", "avahi-daemon"];
-
 /// Where things are put together before they have their place: a folder of every host, and the last to be replaced.
 const STAGE: &str = "/sys";
 
 /// Puts this process into a mount namespace of its own, made up for the launch. It is in the tunnel's network namespace already: the new `/sys` shows that one.
-pub fn make(request: &Launch) -> Result<(), Failure> {
+/// The answer is the socket of the host's bus, which nothing inside has a name for.
+pub fn make(request: &Launch) -> Result<Option<OwnedFd>, Failure> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).at(Stage::Mounts)?;
     // Drives plugged in later still appear; nothing goes back to the host.
     let propagation = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     mount_change("/", propagation).at(Stage::Mounts)?;
     // All that is made from here on lies on the new mounts, for the user to read.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    replace_run(request)?;
+    let bus = replace_run(request)?;
     replace_etc()?;
     replace_sys()?;
-    verify(request)
+    verify(request)?;
+    Ok(bus)
 }
 
 /// A fresh `/run` with what a program gets of the host's.
-fn replace_run(request: &Launch) -> Result<(), Failure> {
+fn replace_run(request: &Launch) -> Result<Option<OwnedFd>, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let old = rustix::fs::open("/run", flags, Mode::empty()).at(Stage::Mounts)?;
     let new = small_tmpfs("16m")?;
@@ -98,6 +70,11 @@ fn replace_run(request: &Launch) -> Result<(), Failure> {
     let dns = format!("{}/{}", below_run(DNS_DIR), request.namespace);
     let dns = open_below(&old, &dns)?.ok_or(Failure::new(Stage::Etc, Errno::NOENT))?;
     bring(&dns, &Path::new(STAGE).join(below_run(DNS_INSIDE)), As::ReadOnly)?;
+    // The proxy binds its socket as the user.
+    let (uid, gid) = (request.user.uid, request.user.gid);
+    let folder = Path::new(STAGE).join(SOCKET).with_file_name("");
+    std::fs::create_dir_all(&folder).at(Stage::Mounts)?;
+    chown(&folder, Some(uid), Some(gid)).at(Stage::Mounts)?;
     // sd_booted(3) looks whether it is there.
     std::fs::create_dir_all(Path::new(STAGE).join("systemd/system")).at(Stage::Mounts)?;
     detach("/run")?;
@@ -105,7 +82,7 @@ fn replace_run(request: &Launch) -> Result<(), Failure> {
     if std::fs::symlink_metadata("/var/run").is_ok_and(|found| found.is_dir()) {
         mount_bind_recursive("/run", "/var/run").at(Stage::Mounts)?;
     }
-    Ok(())
+    open_below(&old, SOCKET)
 }
 
 fn below_run(path: &str) -> &str {
@@ -169,8 +146,8 @@ fn replace_etc() -> Result<(), Failure> {
 
 /// A `/sys` that shows this network namespace, with the mounts that were below the old one.
 fn replace_sys() -> Result<(), Failure> {
-    let below = mounts_below("/sys")?.into_iter().map(|path| (copy(CWD, &path), path));
-    let below: Vec<_> = below.collect();
+    let table = std::fs::read("/proc/self/mountinfo").at(Stage::Mounts)?;
+    let below: Vec<_> = mounts_below(&table, "/sys").map(|path| (copy(CWD, path), path)).collect();
     let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
@@ -179,31 +156,13 @@ fn replace_sys() -> Result<(), Failure> {
     detach("/sys")?;
     attach(&sys, "/sys")?;
     for (tree, path) in below {
-        match tree.and_then(|tree| attach(&tree, &path)) {
+        match tree.and_then(|tree| attach(&tree, path)) {
             // It was hidden by another mount, or this namespace's sysfs has no such folder.
             Err(failure) if failure.errno == libc::ENOENT => {}
             done => done?,
         }
     }
     Ok(())
-}
-
-/// Mount points right below a folder, without those below another of them.
-fn mounts_below(folder: &str) -> Result<Vec<PathBuf>, Failure> {
-    let text = std::fs::read("/proc/self/mountinfo").at(Stage::Mounts)?;
-    let mut found: Vec<PathBuf> = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        // proc(5): the fifth field is the mount point; below /sys none has an escaped character.
-        let Some(point) = line.split(|byte| *byte == b' ').nth(4) else {
-            continue;
-        };
-        let point = Path::new(OsStr::from_bytes(point));
-        let inner = point != Path::new(folder) && point.starts_with(folder);
-        if inner && !found.iter().any(|outer| point.starts_with(outer)) {
-            found.push(point.to_owned());
-        }
-    }
-    Ok(found)
 }
 
 /// Looks at the result as the program will.

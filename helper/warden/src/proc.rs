@@ -9,8 +9,8 @@ use rustix::process::{PidfdFlags, Signal};
 /// Passes over the tree when signalling: each catches what was forked during the one before.
 const PASSES: usize = 16;
 
-/// All descendants of this process now, parents first.
-pub fn descendants() -> Vec<Pid> {
+/// All descendants of this process now, parents first, `but` the one that is no part of the app.
+pub fn descendants(but: Option<Pid>) -> Vec<Pid> {
     let mut found = children_of(nix::unistd::getpid());
     let mut next = 0;
     while let Some(&pid) = found.get(next) {
@@ -21,14 +21,15 @@ pub fn descendants() -> Vec<Pid> {
             }
         }
     }
+    found.retain(|pid| Some(*pid) != but);
     found
 }
 
 /// Sends a signal to each once, those too that come to be while it is sent.
-pub fn signal_all(signal: Signal) {
+pub fn signal_all(signal: Signal, but: Option<Pid>) {
     let mut done = Vec::new();
     for _ in 0..PASSES {
-        let mut fresh = descendants();
+        let mut fresh = descendants(but);
         fresh.retain(|pid| !done.contains(pid));
         let opened: Vec<_> = fresh.iter().filter_map(|pid| Some((*pid, open(*pid)?))).collect();
         if opened.is_empty() {
@@ -36,7 +37,7 @@ pub fn signal_all(signal: Signal) {
         }
         // A descriptor is of one process for ever; that it is a descendant is looked at once more now that it is open, so that no number that
         // went to another process meanwhile is hit.
-        let now = descendants();
+        let now = descendants(but);
         for (pid, process) in opened {
             if now.contains(&pid) {
                 // One that has ended is no error.
@@ -56,13 +57,6 @@ pub fn open(pid: Pid) -> Option<OwnedFd> {
 pub fn namespace_of(pid: Pid) -> Option<u64> {
     let found = std::fs::metadata(format!("/proc/{pid}/ns/net"));
     found.map(|found| found.ino()).ok()
-}
-
-/// A field of proc(5)'s stat, by the number that it has there: 19 is niceness, 22 when the process began, in clock ticks since boot.
-pub fn stat_field<T: std::str::FromStr>(stat: &str, number: usize) -> Option<T> {
-    // The second field is the name, in parentheses, and may hold anything.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
 }
 
 /// proc(5): `/proc/PID/task/TID/children`.

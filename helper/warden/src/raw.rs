@@ -42,6 +42,15 @@ pub fn fork() -> nix::Result<Option<Pid>> {
     }
 }
 
+/// A fork whose child is one of this process's parent; `None` is the child.
+pub fn fork_sibling() -> io::Result<Option<Pid>> {
+    let (flags, none) = (libc::CLONE_PARENT | libc::SIGCHLD, 0_usize);
+    // SAFETY: as for `fork`; without a stack of its own the child goes on with a copy of this one, and no pointer is passed.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
+    check(pid)?;
+    Ok((pid != 0).then(|| Pid::from_raw(pid as libc::pid_t)))
+}
+
 /// _exit(2): nothing of the parent's is flushed or run.
 pub fn exit(code: i32) -> ! {
     // SAFETY: it takes a number and does not return.

@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use lonewire_core::launch::Stage;
+use lonewire_core::{inside::is_stream_device, launch::Stage};
 use rustix::{
     fs::{AtFlags, FileType, StatxFlags},
     io::Errno,
@@ -12,21 +12,14 @@ use rustix::{
 
 use crate::failure::{At as _, Failure};
 
-/// Majors of character devices: /dev/null and its like; terminals (Documentation/admin-guide/devices.txt).
-const MEMORY: u32 = 1;
-const MEMORY_MINORS: [u32; 5] = [3, 5, 7, 8, 9];
-const TERMINALS: [std::ops::RangeInclusive<u32>; 2] = [4..=5, 136..=143];
-
 /// A standard stream is a terminal, a pipe, a file, /dev/null or an AF_UNIX stream socket. Every other socket would keep the host's network with it.
 pub fn check_stream(stream: &OwnedFd) -> Result<(), Failure> {
     // AT_STATX_DONT_SYNC asks no server of a file system.
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     let stat = rustix::fs::statx(stream, "", flags, StatxFlags::TYPE).at(Stage::Stdio)?;
-    let (major, minor) = (stat.stx_rdev_major, stat.stx_rdev_minor);
     let allowed = match FileType::from_raw_mode(stat.stx_mode.into()) {
         FileType::Fifo | FileType::RegularFile => true,
-        FileType::CharacterDevice if major == MEMORY => MEMORY_MINORS.contains(&minor),
-        FileType::CharacterDevice => TERMINALS.iter().any(|majors| majors.contains(&major)),
+        FileType::CharacterDevice => is_stream_device(stat.stx_rdev_major, stat.stx_rdev_minor),
         FileType::Socket => is_unix(stream, SocketType::STREAM),
         _ => false,
     };

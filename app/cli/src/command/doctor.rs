@@ -143,7 +143,7 @@ fn human(checks: &[Check]) -> String {
 
 /// Asks bus and helper; `None` where one of them does not answer.
 fn ask(checks: &mut Vec<Check>) -> Option<Helper> {
-    let client = match zbus::block_on(Client::new()) {
+    let client = match zbus::block_on(lonewire_client::bus::client()) {
         Ok(client) => client,
         Err(_) => {
             checks.push(Check::bad(

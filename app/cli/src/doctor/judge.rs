@@ -60,6 +60,19 @@ pub fn of_system(system: &System, helper: Option<&Helper>) -> Vec<Check> {
     if let Some(helper) = helper {
         checks.extend(of_wireguard(&helper.features, system.tun));
     }
+    checks.push(if system.bus_proxy {
+        Check::ok(
+            "bus_proxy",
+            "Apps get a system bus without the services that lead past the tunnel.",
+        )
+    } else {
+        Check::bad(
+            "bus_proxy",
+            Status::Warn,
+            "xdg-dbus-proxy is missing, so apps in a tunnel have no system bus at all.",
+            "Install it: package xdg-dbus-proxy",
+        )
+    });
     checks.push(if system.user_manager {
         Check::ok("user_manager", "Your service manager runs.")
     } else {
@@ -188,6 +201,7 @@ mod tests {
             desktop: false,
             text_agent: true,
             tun: true,
+            bus_proxy: true,
             user_manager: true,
             resolv_conf: Some("../run/systemd/resolve/stub-resolv.conf".to_owned()),
             now: 1_790_000_000_000,
@@ -227,6 +241,7 @@ mod tests {
             desktop: false,
             text_agent: false,
             tun: false,
+            bus_proxy: false,
             user_manager: false,
             resolv_conf: None,
             now: 0,
@@ -239,6 +254,7 @@ mod tests {
                 ("polkit_agent", "warn"),
                 ("wireguard", "fail"),
                 ("tun", "fail"),
+                ("bus_proxy", "warn"),
                 ("user_manager", "warn"),
                 ("resolv_conf", "warn"),
                 ("clock", "fail"),

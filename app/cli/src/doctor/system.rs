@@ -20,6 +20,8 @@ pub struct System {
     pub text_agent: bool,
     /// `/dev/net/tun` is a device.
     pub tun: bool,
+    /// What stands before the system bus of an app is installed.
+    pub bus_proxy: bool,
     /// The user's own service manager listens.
     pub user_manager: bool,
     /// Where `/etc/resolv.conf` points to; empty for a plain file, none where it is missing or leads nowhere.
@@ -39,6 +41,9 @@ impl System {
                 .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty())),
             text_agent: on_path("pkttyagent"),
             tun: fs::metadata("/dev/net/tun").is_ok_and(|meta| meta.file_type().is_char_device()),
+            bus_proxy: lonewire_core::bus::PROXIES
+                .iter()
+                .any(|path| Path::new(path).is_file()),
             user_manager: user_manager(),
             resolv_conf: link_of(Path::new("/etc/resolv.conf")),
             now: time::now(),

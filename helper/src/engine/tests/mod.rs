@@ -129,6 +129,7 @@ fn wish() -> LaunchWish {
         stdio: [null(), null(), null()],
         hold: None,
         tie: None,
+        bus_names: vec!["org.freedesktop.resolve1".into(), "a.b".into()],
     }
 }
 
