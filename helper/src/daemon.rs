@@ -1,7 +1,9 @@
-//! The life of the service: it gives up what it does not need, adopts what runs, claims its name, and serves until it is told to stop. Stopping takes
-//! nothing down: tunnels and apps go on, and the next one adopts them.
+//! The life of the service: it gives up what it does not need, adopts what runs, claims its name, and serves until it is told to stop or nobody needs it.
+//! Stopping takes nothing down: tunnels and apps go on, and the next one adopts them.
 
-use anyhow::{Context as _, bail};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
 use lonewire_api::names::{self, BUS_NAME};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use sd_notify::NotifyState;
@@ -18,6 +20,11 @@ use crate::{
     engine::{self, Handle},
     sys::{Paths, Sys, seccomp},
 };
+
+/// With no tunnel up, no app, no subscriber and no call for so long, it ends where the bus can start it again: saved tunnels need nobody.
+const IDLE: Duration = Duration::from_secs(20);
+/// Once it has given up its name, calls that were on their way are answered for so long.
+const LAST_CALLS: Duration = Duration::from_millis(200);
 
 /// Runs the service until SIGTERM or SIGINT, or until the bus is gone.
 ///
@@ -95,7 +102,7 @@ async fn serve(ports: Sys) -> anyhow::Result<()> {
     let connection = system_bus().await?;
     let questions = system_bus().await?;
     let notices = system_bus().await?;
-    bus::serve(
+    let activity = bus::serve(
         &connection,
         &questions,
         handle.clone(),
@@ -113,6 +120,7 @@ async fn serve(ports: Sys) -> anyhow::Result<()> {
     notify(&[NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
 
+    let alive = tokio::task::spawn_local(keep_alive(handle.clone()));
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     tokio::select! {
@@ -124,10 +132,51 @@ async fn serve(ports: Sys) -> anyhow::Result<()> {
         }
         () = connection.closed() => bail!("the bus has gone"),
         () = questions.closed() => bail!("the bus has gone"),
+        () = unneeded(&activity, &handle), if is_started_on_demand() => {
+            // From now on the service manager queues whoever wants it, instead of taking it for running.
+            notify(&[NotifyState::Stopping]);
+            connection.release_name(BUS_NAME).await.context("giving up the name")?;
+            activity.quiet(LAST_CALLS).await;
+            // A failure, after which it is started again: somebody needs it after all.
+            ensure!(handle.connected().await == 0, "asked for while ending");
+            tracing::info!("ending: no tunnel is up, and nobody has asked for anything");
+            alive.abort();
+            return Ok(());
+        }
     }
+    alive.abort();
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping; tunnels and apps go on");
     Ok(())
+}
+
+/// Whether a service manager listens, which the bus asks to start it again.
+fn is_started_on_demand() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Answers once nobody needs the service.
+async fn unneeded(activity: &bus::Activity, handle: &Handle) {
+    loop {
+        activity.quiet(IDLE).await;
+        if handle.connected().await == 0 {
+            return;
+        }
+        // Nobody has to call for a tunnel to go down.
+        tokio::time::sleep(IDLE).await;
+    }
+}
+
+/// Tells the service manager's watchdog, where there is one, that the engine still answers.
+async fn keep_alive(handle: Handle) {
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    loop {
+        handle.connected().await;
+        notify(&[NotifyState::Watchdog]);
+        tokio::time::sleep(limit / 3).await;
+    }
 }
 
 async fn system_bus() -> anyhow::Result<zbus::Connection> {

@@ -16,11 +16,37 @@ pub struct Installed {
     pub source: Option<String>,
     /// name of a built program.
     pub program: Option<String>,
-    /// Path in the folder of the built programs, of what `cargo xtask build` makes of translations; of `source`, if that is said too.
+    /// Path in the folder of the built programs, of what `cargo xtask build` makes beside them; of `source`, if that is said too.
     pub built: Option<String>,
     pub destination: String,
     /// Octal.
     pub mode: String,
+    /// Which package it is in.
+    #[serde(default)]
+    pub package: Package,
+}
+
+/// What is installed together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum Package {
+    /// The command line and all that is privileged.
+    #[default]
+    #[serde(rename = "lonewire")]
+    Main,
+    /// The window.
+    #[serde(rename = "lonewire-gtk")]
+    Window,
+}
+
+impl Package {
+    pub const ALL: [Self; 2] = [Self::Main, Self::Window];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Main => "lonewire",
+            Self::Window => "lonewire-gtk",
+        }
+    }
 }
 
 impl Installed {

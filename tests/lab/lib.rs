@@ -48,6 +48,7 @@ pub mod marker;
 pub mod meddle;
 pub mod net;
 pub mod oracle;
+pub mod package;
 mod packet;
 pub mod polkit;
 pub mod probe;

@@ -58,6 +58,29 @@ impl System {
     /// # Errors
     /// As [`System::boot`].
     pub fn boot_with(programs: &Path) -> Result<Self> {
+        let project = project();
+        let mut list = String::new();
+        for file in install::list(&project)? {
+            let origin = file.origin(&project, programs)?;
+            list += &format!(
+                "{}\t{}\t{}\n",
+                file.mode,
+                origin.display(),
+                file.destination
+            );
+        }
+        Self::boot_from(&list)
+    }
+
+    /// The same with nothing of Lonewire in it: for packages.
+    ///
+    /// # Errors
+    /// As [`System::boot`].
+    pub fn boot_bare() -> Result<Self> {
+        Self::boot_from("")
+    }
+
+    fn boot_from(list: &str) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         ensure!(nix::unistd::geteuid().is_root(), "ring system needs root");
         sweep(&cgroup2()?, remove_cgroup);
@@ -88,7 +111,7 @@ impl System {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let list = outer.stdin.take();
+        let stdin = outer.stdin.take();
         // From here on Drop cleans up.
         let mut system = Self {
             outer,
@@ -96,18 +119,9 @@ impl System {
             cgroup,
             folder,
         };
-        let mut list = list.context("stdin was asked for")?;
-        let project = project();
-        for file in install::list(&project)? {
-            writeln!(
-                list,
-                "{}\t{}\t{}",
-                file.mode,
-                file.origin(&project, programs)?.display(),
-                file.destination
-            )?;
-        }
-        drop(list);
+        stdin
+            .context("stdin was asked for")?
+            .write_all(list.as_bytes())?;
         system.init = system.wait_for_init()?;
         system.wait_until_up()?;
         Ok(system)

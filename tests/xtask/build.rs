@@ -1,9 +1,9 @@
 //! `cargo xtask build`: each program on its own, since a build of the workspace gives each the features of all, and into the folder
-//! where worlds look for them; the manual and the translations beside them.
+//! where worlds look for them; the manual, completions and translations beside them.
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use lab::{programs, words};
 
 use crate::cargo::{self, cargo};
@@ -48,7 +48,8 @@ pub fn build(release: bool) -> Result<()> {
         place(&made.join(profile).join(name), &folder.join(name))?;
     }
     words::build(&programs::project(), &folder)?;
-    manual(&folder)
+    manual(&folder)?;
+    completions(&folder)
 }
 
 /// The manual's pages, `man/man1/*.1` beside the programs: the command line writes them from its own definitions.
@@ -56,6 +57,27 @@ fn manual(folder: &Path) -> Result<()> {
     let mut command = Command::new(folder.join("lonewire"));
     command.arg("--write-manual").arg(folder.join("man/man1"));
     cargo::run(&mut command)
+}
+
+/// What shells complete with, in `completions`, under the names that the shells look for.
+fn completions(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder.join("completions"))?;
+    for (shell, name) in [
+        ("bash", "lonewire"),
+        ("zsh", "_lonewire"),
+        ("fish", "lonewire.fish"),
+    ] {
+        let mut command = Command::new(folder.join("lonewire"));
+        let out = command.args(["completions", shell]).output()?;
+        ensure!(
+            out.status.success(),
+            "{}: {}",
+            cargo::show(&command),
+            out.status
+        );
+        fs::write(folder.join("completions").join(name), out.stdout)?;
+    }
+    Ok(())
 }
 
 /// Copies by rename: a world may be running what is there.

@@ -5,6 +5,7 @@ mod build;
 mod cargo;
 mod demo;
 mod i18n;
+mod package;
 mod setup;
 mod test;
 
@@ -31,6 +32,8 @@ enum Command {
     },
     /// Take the window's words out of its sources, for translators: data/po.
     I18n,
+    /// Make packages of release builds: TARGET/packages.
+    Package(package::Arguments),
     /// Run the tests that need no virtual machine.
     Test(test::Arguments),
     /// Show that a program in a tunnel is protected, in a world made for it.
@@ -67,6 +70,7 @@ fn run(command: Command) -> Result<()> {
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Build { release } => build::build(release),
         Command::I18n => i18n::run(),
+        Command::Package(arguments) => package::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

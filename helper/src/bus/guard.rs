@@ -11,7 +11,7 @@ use zbus::{
     object_server::{DispatchResult, Interface, SignalEmitter},
 };
 
-use super::{closer::Closer, error::Refusal};
+use super::{activity::Activity, closer::Closer, error::Refusal};
 use crate::auth;
 
 /// Bytes of a call's arguments.
@@ -24,13 +24,15 @@ const LAUNCH_BODY: usize = 2 * 1024 * 1024;
 pub struct Guarded<I> {
     interface: I,
     closer: Closer,
+    activity: Activity,
 }
 
 impl<I> Guarded<I> {
-    pub fn new(interface: I, closer: &Closer) -> Self {
+    pub fn new(interface: I, closer: &Closer, activity: &Activity) -> Self {
         Self {
             interface,
             closer: closer.clone(),
+            activity: activity.clone(),
         }
     }
 }
@@ -62,6 +64,7 @@ impl<I: Interface> Interface for Guarded<I> {
         emitter: &SignalEmitter<'_>,
     ) -> Option<Result<OwnedVariant, BoxDBusError>> {
         auth::need(&I::name(), property)?;
+        let _use = self.activity.begin();
         self.interface
             .get(property, server, connection, header, emitter)
             .await
@@ -74,6 +77,7 @@ impl<I: Interface> Interface for Guarded<I> {
         header: Option<&Header<'_>>,
         emitter: &SignalEmitter<'_>,
     ) -> fdo::Result<HashMap<String, OwnedVariant>> {
+        let _use = self.activity.begin();
         let mut all = self
             .interface
             .get_all(server, connection, header, emitter)
@@ -115,6 +119,7 @@ impl<I: Interface> Interface for Guarded<I> {
         member: MemberName<'call>,
     ) -> DispatchResult<'call> {
         let refusal = refuse(message, &I::name(), &member);
+        let ours = self.activity.begin();
         let DispatchResult::Async(handler) =
             self.interface.call(server, connection, message, member)
         else {
@@ -134,6 +139,7 @@ impl<I: Interface> Interface for Guarded<I> {
             if message.header().unix_fds().is_some_and(|count| count > 0) {
                 self.closer.close(message.clone());
             }
+            drop(ours);
             result
         }))
     }

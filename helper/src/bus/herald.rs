@@ -15,7 +15,10 @@ use tokio::{
 };
 use zbus::Connection;
 
-use super::dict::{self, Dict};
+use super::{
+    activity::{Activity, Use},
+    dict::{self, Dict},
+};
 use crate::{
     auth::{Caller, Owner},
     engine::view::{AppInfo, Event, TunnelInfo},
@@ -74,12 +77,13 @@ pub struct Herald(mpsc::Sender<Order>);
 
 impl Herald {
     /// Starts the task that tells.
-    pub fn start(bus: &Connection, events: broadcast::Receiver<Event>) -> Self {
+    pub fn start(bus: &Connection, events: broadcast::Receiver<Event>, activity: Activity) -> Self {
         let (orders, inbox) = mpsc::channel(64);
         let herald = Self(orders);
         let state = State {
             bus: bus.clone(),
             herald: herald.clone(),
+            activity,
             known: HashMap::new(),
             subscribers: HashMap::new(),
         };
@@ -121,8 +125,9 @@ struct Subscriber {
     heard: HashMap<Arc<Id>, Option<Thing>>,
     /// Times of the last signals, at most [`MOST`].
     sent: VecDeque<Instant>,
-    /// Ends with the subscription.
+    /// Both end with the subscription.
     _watch: tokio::task::JoinSet<()>,
+    _use: Use,
 }
 
 impl Subscriber {
@@ -148,6 +153,7 @@ impl Subscriber {
 struct State {
     bus: Connection,
     herald: Herald,
+    activity: Activity,
     known: HashMap<Id, (Owner, Thing)>,
     subscribers: HashMap<String, Subscriber>,
 }
@@ -220,6 +226,7 @@ impl State {
                             heard: HashMap::new(),
                             sent: VecDeque::new(),
                             _watch: watch,
+                            _use: self.activity.begin(),
                         },
                     );
                 }
@@ -328,6 +335,7 @@ mod tests {
             heard: HashMap::new(),
             sent: sent.iter().copied().collect(),
             _watch: tokio::task::JoinSet::new(),
+            _use: Activity::default().begin(),
         }
     }
 

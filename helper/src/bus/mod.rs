@@ -1,6 +1,7 @@
 //! The three interfaces on one object. Thin: a handler parses its arguments, passes the bouncer, and gives the grant to the
 //! engine; it decides nothing, and holds no lock across an await.
 
+mod activity;
 mod apps;
 mod args;
 mod closer;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use lonewire_api::names::OBJECT_PATH;
 use zbus::{Connection, message::Header};
 
+pub use self::activity::Activity;
 use self::{
     apps::Apps, closer::Closer, error::Answer, guard::Guarded, herald::Herald, service::Service,
     tunnels::Tunnels,
@@ -55,7 +57,8 @@ impl Gate {
 }
 
 /// Puts the three interfaces on the bus; the name is the daemon's to claim. Call it on a connection that has served nothing yet,
-/// once the engine is ready: the quotas are read here. `questions` is another connection, on which nothing is served.
+/// once the engine is ready: the quotas are read here. `questions` is another connection, on which nothing is served. Answers with what tells
+/// whether anybody uses the service.
 ///
 /// # Errors
 /// A connection is gone.
@@ -64,10 +67,11 @@ pub async fn serve(
     questions: &Connection,
     engine: Handle,
     deadlines: Deadlines,
-) -> zbus::Result<()> {
+) -> zbus::Result<Activity> {
     let prompts = engine.quotas().prompts;
     let bouncer = Arc::new(Bouncer::new(questions, engine.clone(), deadlines, prompts).await?);
-    let herald = Herald::start(bus, engine.events());
+    let activity = Activity::default();
+    let herald = Herald::start(bus, engine.events(), activity.clone());
     let closer = Closer::default();
     let questions = questions.clone();
     let gate = Gate {
@@ -85,17 +89,18 @@ pub async fn serve(
                     herald,
                 },
                 &closer,
+                &activity,
             ),
         )
         .await?;
     server
         .at(
             OBJECT_PATH,
-            Guarded::new(Tunnels { gate: gate.clone() }, &closer),
+            Guarded::new(Tunnels { gate: gate.clone() }, &closer, &activity),
         )
         .await?;
     server
-        .at(OBJECT_PATH, Guarded::new(Apps { gate }, &closer))
+        .at(OBJECT_PATH, Guarded::new(Apps { gate }, &closer, &activity))
         .await?;
-    Ok(())
+    Ok(activity)
 }

@@ -22,10 +22,11 @@ pub struct Arguments {
 }
 
 /// What a machine is to be fit for; each needs what those before it need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
     /// Worlds: the demonstration.
+    #[default]
     Worlds,
     Tests,
     Ci,
@@ -46,6 +47,8 @@ struct Need {
     programs: Vec<String>,
     #[serde(default)]
     files: Vec<String>,
+    #[serde(default)]
+    purpose: Purpose,
     debian: Vec<String>,
     fedora: Vec<String>,
     arch: Vec<String>,
@@ -189,6 +192,11 @@ pub fn provide(purpose: Purpose, yes: bool) -> Result<bool> {
     Ok(true)
 }
 
+/// Whether a program is there.
+pub fn has(program: &str) -> bool {
+    machine::find(program).is_some()
+}
+
 /// Asks, where there is somebody to ask.
 fn agreed() -> Result<bool> {
     if !std::io::stdin().is_terminal() {
@@ -205,7 +213,7 @@ fn look(purpose: Purpose) -> Result<Missing> {
     let list: List = toml::from_str(include_str!("packages.toml"))?;
     let mut missing = Missing::default();
     let distribution = machine::distribution();
-    for need in list.need {
+    for need in list.need.into_iter().filter(|need| need.purpose <= purpose) {
         let lacks = need.lacks();
         let Some(distribution) = distribution else {
             let unknown = "(this distribution's package names are not known)";
