@@ -6,6 +6,7 @@ mod desktop;
 mod install;
 mod layers;
 mod lints;
+mod packaging;
 mod parser;
 mod polkit;
 mod repo;

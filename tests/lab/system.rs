@@ -30,14 +30,16 @@ pub mod vpn;
 pub use session::{Place, Session};
 
 const BOOT: &str = include_str!("system-boot.sh");
+/// Only images that `cargo xtask vm` makes have it.
+pub const THROW_AWAY: &str = "/etc/lonewire-throw-away";
 /// Poweroff, for systemd as process 1: SIGRTMIN+4.
 const POWEROFF: i32 = 4;
 
 /// A booted system. Dropping it powers it off and leaves nothing.
 #[derive(Debug)]
 pub struct System {
-    /// `unshare`, whose only child is the system's process 1.
-    outer: Child,
+    /// `unshare`, whose only child is the system's process 1; `None` for the machine itself.
+    outer: Option<Child>,
     /// Process 1 of the system, as the machine numbers it.
     init: Pid,
     cgroup: PathBuf,
@@ -80,6 +82,23 @@ impl System {
         Self::boot_from("")
     }
 
+    /// The machine that this runs on, for a suite in a virtual machine. Dropping it does nothing; nothing but a throw-away machine may be taken.
+    ///
+    /// # Errors
+    /// Not root, or this is no machine that was made for it.
+    pub fn here() -> Result<Self> {
+        ensure!(
+            Path::new(THROW_AWAY).exists() && nix::unistd::geteuid().is_root(),
+            "this machine was not made for a suite: cargo xtask vm"
+        );
+        Ok(Self {
+            outer: None,
+            init: Pid::from_raw(1),
+            cgroup: cgroup2()?,
+            folder: tempfile::tempdir()?,
+        })
+    }
+
     fn boot_from(list: &str) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         ensure!(nix::unistd::geteuid().is_root(), "ring system needs root");
@@ -114,7 +133,7 @@ impl System {
         let stdin = outer.stdin.take();
         // From here on Drop cleans up.
         let mut system = Self {
-            outer,
+            outer: Some(outer),
             init: Pid::from_raw(0),
             cgroup,
             folder,
@@ -251,7 +270,7 @@ impl System {
     pub fn power_off(mut self, within: Duration) -> Result<()> {
         let began = Instant::now();
         self.signal_poweroff()?;
-        while self.outer.try_wait()?.is_none() {
+        while !self.is_off()? {
             ensure!(
                 began.elapsed() < within,
                 "not off after {within:?}: {}",
@@ -271,11 +290,16 @@ impl System {
         command
     }
 
+    fn is_off(&mut self) -> Result<bool> {
+        let outer = self.outer.as_mut().context("this machine itself")?;
+        Ok(outer.try_wait()?.is_some())
+    }
+
     fn wait_for_init(&mut self) -> Result<Pid> {
-        let outer = self.outer.id();
+        let outer = self.outer.as_ref().context("this machine itself")?.id();
         let children = format!("/proc/{outer}/task/{outer}/children");
         let found = poll(Duration::from_secs(20), || {
-            if !matches!(self.outer.try_wait(), Ok(None)) {
+            if self.is_off().unwrap_or(true) {
                 return Some(None);
             }
             let child = fs::read_to_string(&children)
@@ -328,19 +352,21 @@ impl System {
 
 impl Drop for System {
     fn drop(&mut self) {
-        if self.init.as_raw() > 0
-            && matches!(self.outer.try_wait(), Ok(None))
-            && self.signal_poweroff().is_ok()
-        {
-            let _ = poll(Duration::from_secs(3), || {
-                self.outer.try_wait().ok().flatten()
-            });
+        if self.outer.is_none() {
+            return;
         }
-        if self.init.as_raw() > 0 && matches!(self.outer.try_wait(), Ok(None)) {
+        let is_on =
+            |system: &mut Self| system.init.as_raw() > 0 && matches!(system.is_off(), Ok(false));
+        if is_on(self) && self.signal_poweroff().is_ok() {
+            let _ = poll(Duration::from_secs(3), || self.is_off().ok()?.then_some(()));
+        }
+        if is_on(self) {
             let _ = kill(self.init, Signal::SIGKILL);
         }
-        let _ = self.outer.kill();
-        let _ = self.outer.wait();
+        if let Some(outer) = &mut self.outer {
+            let _ = outer.kill();
+            let _ = outer.wait();
+        }
         // The kernel ends what is left in the pid namespace; the folders go once they are empty.
         let _ = poll(Duration::from_secs(5), || remove_cgroup(&self.cgroup).ok());
     }

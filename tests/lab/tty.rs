@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Makes a program the leader of a session of its own on its standard input.
-const LEADER: &[&str] = &["setsid", "--ctty", "--wait"];
+pub const LEADER: &[&str] = &["setsid", "--ctty", "--wait"];
 
 /// A terminal with a session in front of it.
 #[derive(Debug)]
@@ -57,7 +57,10 @@ impl Desk {
     }
 
     /// Puts a new terminal, which may have another owner, before a command that takes it as its own.
-    fn before(mut command: Command, owner: Option<u32>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn before(mut command: Command, owner: Option<u32>) -> Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let outer = openpt(flags)?;
         grantpt(&outer)?;

@@ -80,15 +80,6 @@ fn packages_are_installed_used_upgraded_under_a_stream_removed_and_purged() -> R
         );
     }
     system.check(&["dpkg", "--verify", "lonewire", "lonewire-gtk"])?;
-    system.check(&[
-        "man",
-        "--where",
-        "lonewire",
-        "lonewire-run",
-        "lonewire-gtk",
-        "lonewire-helper",
-    ])?;
-
     // The main job of somebody without privileges, who is the first to ask the bus for it.
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;

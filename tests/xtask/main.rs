@@ -8,6 +8,7 @@ mod i18n;
 mod package;
 mod setup;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Package(package::Arguments),
     /// Run the tests that need no virtual machine.
     Test(test::Arguments),
+    /// Run the acceptance suite in a virtual machine, with the packages installed: kernel WireGuard, real resolvers, reboot.
+    Vm(vm::Arguments),
     /// Show that a program in a tunnel is protected, in a world made for it.
     Demo(demo::Arguments),
     /// Measure against the shortest thing that does the same; release builds.
@@ -72,6 +75,7 @@ fn run(command: Command) -> Result<()> {
         Command::I18n => i18n::run(),
         Command::Package(arguments) => package::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Vm(arguments) => vm::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Stopwatch { line } => bench::stopwatch(&line),

@@ -14,6 +14,7 @@ use crate::install::Package;
 
 /// Control files of `data/packaging/deb/PACKAGE`, and their modes; those that are not there are not needed.
 const SCRIPTS: &[(&str, u32)] = &[
+    ("config", 0o755),
     ("postinst", 0o755),
     ("prerm", 0o755),
     ("postrm", 0o755),

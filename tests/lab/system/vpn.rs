@@ -10,7 +10,7 @@ use crate::keys::Pair;
 
 /// Of the system, and of the server outside of the tunnel: documentation space (RFC 5737).
 const HOST: &str = "203.0.113.1";
-const SERVER: &str = "203.0.113.2";
+pub const SERVER: &str = "203.0.113.2";
 const PORT: u16 = 51820;
 /// Of the server inside the tunnel: DNS and web.
 pub const INSIDE: &str = "10.77.0.1";
@@ -33,11 +33,40 @@ struct Client {
 }
 
 impl Vpn {
-    /// Starts a server for some clients.
+    /// Starts a server for some clients, with userspace WireGuard.
     ///
     /// # Errors
     /// A program is missing, or the server does not come up.
     pub fn start(system: &System, clients: u8) -> Result<Self> {
+        Self::start_with(system, clients, |system| {
+            serve(system, "vpn-wireguard", &["wireguard-go", "-f", "wg0"])?;
+            poll(Duration::from_secs(20), || {
+                system
+                    .root()
+                    .join("run/wireguard/wg0.sock")
+                    .exists()
+                    .then_some(())
+            })
+            .context("wireguard-go has no socket")
+        })
+    }
+
+    /// The same with the kernel's.
+    ///
+    /// # Errors
+    /// As [`Vpn::start`].
+    pub fn start_in_kernel(system: &System, clients: u8) -> Result<Self> {
+        Self::start_with(system, clients, |system| {
+            let link = ["ip", "-n", NETNS, "link", "add", "wg0", "type", "wireguard"];
+            system.check(&link).map(drop)
+        })
+    }
+
+    fn start_with(
+        system: &System,
+        clients: u8,
+        link: impl FnOnce(&System) -> Result<()>,
+    ) -> Result<Self> {
         let script = |text: &str| system.check(&["sh", "-euc", text]);
         let server = Pair::new()?;
         let mut text = format!(
@@ -62,15 +91,7 @@ impl Vpn {
              ip addr add {HOST}/24 dev uplink; ip link set uplink up; ip link set lo up
              ip -n {NETNS} addr add {SERVER}/24 dev uplink; ip -n {NETNS} link set uplink up; ip -n {NETNS} link set lo up"
         ))?;
-        serve(system, "vpn-wireguard", &["wireguard-go", "-f", "wg0"])?;
-        poll(Duration::from_secs(20), || {
-            system
-                .root()
-                .join("run/wireguard/wg0.sock")
-                .exists()
-                .then_some(())
-        })
-        .context("wireguard-go has no socket")?;
+        link(system)?;
         script(&format!(
             "ip netns exec {NETNS} wg setconf wg0 /run/vpn.conf
              ip -n {NETNS} addr add {INSIDE}/24 dev wg0; ip -n {NETNS} link set wg0 mtu 1420 up"
@@ -160,7 +181,10 @@ impl Vpn {
 }
 
 /// Runs a server in the namespace as a unit of the system.
-fn serve(system: &System, unit: &str, argv: &[&str]) -> Result<()> {
+///
+/// # Errors
+/// systemd refuses.
+pub fn serve(system: &System, unit: &str, argv: &[&str]) -> Result<()> {
     let mut line = vec!["systemd-run", "--quiet", "--collect", "--unit", unit];
     line.extend(["-p", "NetworkNamespacePath=/run/netns/vpn", "--"]);
     line.extend(argv);

@@ -1,0 +1,203 @@
+//! After the first boot: the packages were installed a moment ago.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{
+    system::{Place, poll, vpn::INSIDE},
+    tty::{Desk, LEADER},
+};
+
+use super::{Scene, Watch, host_dns, is_loaded};
+
+/// Exit code of the command line for "not authorised".
+const NOT_AUTHORISED: i32 = 4;
+const PASSWORD: &str = "correct horse";
+
+#[test]
+fn the_main_job_goes_through_the_kernels_wireguard_whose_link_the_host_never_sees() -> Result<()> {
+    let scene = Scene::get()?;
+    scene.down()?;
+    let links = Watch::start(&["ip", "monitor", "link"])?;
+    scene.fetch()?;
+    let link = scene.link()?;
+    let details = scene.sh(&format!("ip -n {link} -details link show {link}"))?;
+    assert!(details.contains("wireguard"), "{details}");
+    let inside = scene.inside("ls /sys/class/net")?;
+    assert_eq!(inside.lines().collect::<Vec<_>>(), ["lo", &link]);
+    // The same person, inside and outside.
+    let id = "id; umask; pwd; ulimit -a";
+    assert_eq!(scene.inside(id)?, scene.anna.check(&["sh", "-c", id])?);
+    let check = scene.anna.check(&["lonewire", "check", "demo"])?;
+    println!("{check}");
+    scene.down()?;
+    let gone = || {
+        let list = scene.system.check(&["ip", "netns", "list"]).ok()?;
+        (!list.contains("lw-")).then_some(())
+    };
+    poll(Duration::from_secs(20), gone).context("the namespace stays")?;
+    assert_eq!(links.end()?, "");
+    Ok(())
+}
+
+#[test]
+fn the_module_is_loaded_when_the_first_tunnel_is_made() -> Result<()> {
+    let scene = Scene::get()?;
+    scene.down()?;
+    // The server in this machine uses it too.
+    scene.sh("ip -n vpn link delete wg0; modprobe -r wireguard")?;
+    ensure!(!is_loaded("wireguard"), "it cannot be unloaded");
+    // Asked once when it starts, the helper has to find it also later.
+    scene.sh("systemctl restart lonewire-helper")?;
+    let up = scene.anna.run(&["lonewire", "up", "demo", "--wait", "0"])?;
+    println!("{}", String::from_utf8_lossy(&up.stderr));
+    ensure!(is_loaded("wireguard"), "it was not loaded");
+    let link = scene.link()?;
+    let details = scene.sh(&format!("ip -n {link} -details link show {link}"))?;
+    assert!(details.contains("wireguard"), "{details}");
+    scene.sh(&format!(
+        "ip -n vpn link add wg0 type wireguard; ip netns exec vpn wg setconf wg0 /run/vpn.conf
+         ip -n vpn addr add {INSIDE}/24 dev wg0; ip -n vpn link set wg0 mtu 1420 up"
+    ))?;
+    scene.down()?;
+    scene.fetch()
+}
+
+#[test]
+fn fallback_tunnels_of_the_kernel_are_told_from_leaks() -> Result<()> {
+    let scene = Scene::get()?;
+    scene.down()?;
+    // From now on each new namespace has their devices.
+    scene.sh("modprobe -a sit ipip ip_gre ip6_tunnel")?;
+    scene.up()?;
+    let link = scene.link()?;
+    let inside = scene.sh(&format!("ip -n {link} -brief link"))?;
+    ensure!(
+        inside.contains("sit0") && inside.contains("gre0"),
+        "nothing to tell: {inside}"
+    );
+    scene.fetch()?;
+    scene.down()?;
+    scene.sh("modprobe -r sit ipip ip_gre ip6_tunnel").map(drop)
+}
+
+#[test]
+fn polkit_asks_for_a_password_where_nobody_is_at_the_screen() -> Result<()> {
+    let scene = Scene::get()?;
+    scene.system.add_user("bob", 61002, &[])?;
+    scene.sh(&format!("echo 'bob:{PASSWORD}' | chpasswd"))?;
+    let bob = scene.system.login("bob", Place::Remote)?;
+    let path = bob.write("bobs.conf", &scene.vpn.config(1)?)?;
+    let import = |name: &str, answers: &[&str]| -> Result<i32> {
+        let line = ["lonewire", "import", &path, "--name", name];
+        let command = bob.command(&[LEADER, &line].concat());
+        let mut desk = Desk::before(command, Some(61002))?;
+        for answer in answers {
+            desk.expect("assword:").context("nobody asks")?;
+            desk.press(answer)?;
+        }
+        let code = desk.end()?;
+        ensure!(!desk.all()?.contains(PASSWORD), "the password is shown");
+        Ok(code)
+    };
+    // Nothing was answered: end of input, as Ctrl-C's neighbour; then a wrong word; then the right one.
+    let names = || bob.check(&["lonewire", "list", "--json"]);
+    assert_eq!(import("dismissed", &["\u{3}"])?, 130);
+    assert_eq!(import("wrong", &["guess\r"])?, NOT_AUTHORISED);
+    assert_eq!(names()?.matches("\"name\"").count(), 0);
+    assert_eq!(import("bobs", &[&format!("{PASSWORD}\r")])?, 0);
+    assert!(names()?.contains("bobs"));
+
+    // Two users: neither sees or gets what is the other's.
+    scene.up()?;
+    assert!(!names()?.contains("demo"));
+    assert!(
+        !scene
+            .anna
+            .check(&["lonewire", "list", "--json"])?
+            .contains("bobs")
+    );
+    let run = bob.run(&["lonewire", "--no-input", "run", "-t", "demo", "--", "true"])?;
+    assert!(!run.status.success(), "{run:?}");
+    Ok(())
+}
+
+#[test]
+fn names_go_to_the_tunnel_though_resolved_nscd_and_avahi_run() -> Result<()> {
+    let scene = Scene::get()?;
+    host_dns(scene.system)?;
+    for unit in ["systemd-resolved", "nscd", "avahi-daemon"] {
+        scene.sh(&format!(
+            "systemctl start {unit} && systemctl is-active {unit}"
+        ))?;
+    }
+    let asked = || fs::read_to_string("/run/outside-dns.log").unwrap_or_default();
+    // That the host's own lookups are seen is what gives the rest its meaning.
+    let control = || {
+        let found = scene
+            .system
+            .run(&["getent", "hosts", "control.demo"])
+            .ok()?;
+        (found.status.success() && asked().contains("control.demo")).then_some(())
+    };
+    poll(Duration::from_secs(30), control)
+        .with_context(|| format!("the host does not ask where it is told to: {}", asked()))?;
+    scene.fetch()?;
+    for way in [
+        "getent hosts",
+        "getent ahosts",
+        "ping -c 1 -W 1",
+        "curl -sS --max-time 3",
+    ] {
+        let name = format!("leak-{}.demo", way.len());
+        let _ = scene.inside(&format!("{way} {name}"));
+        ensure!(
+            !asked().contains(&name),
+            "{way} asked the host's server: {}",
+            asked()
+        );
+    }
+    // As NetworkManager and resolved do it: the file is replaced under an app that runs.
+    let line = "touch ready; while [ ! -e go ]; do sleep 0.2; done; getent hosts after-rename.demo; cat /etc/resolv.conf";
+    let mut app = scene
+        .anna
+        .command(&["lonewire", "run", "-t", "demo", "--", "sh", "-c", line])
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    poll(Duration::from_secs(60), || {
+        fs::exists("/home/anna/ready").ok()?.then_some(())
+    })
+    .context("it does not run")?;
+    for name in ["resolv.conf", "nsswitch.conf", "hosts"] {
+        scene.sh(&format!(
+            "cp --dereference /etc/{name} /etc/{name}.new; mv /etc/{name}.new /etc/{name}"
+        ))?;
+    }
+    fs::write("/home/anna/go", "")?;
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut app.stdout.take().context("asked for")?, &mut said)?;
+    app.wait()?;
+    ensure!(said.contains(INSIDE), "another server: {said}");
+    ensure!(!asked().contains("after-rename"), "{}", asked());
+    fs::remove_file("/home/anna/go")?;
+    fs::remove_file("/home/anna/ready")?;
+    Ok(())
+}
+
+#[test]
+fn a_tunnel_outlives_jumps_of_the_clock_and_sleep() -> Result<()> {
+    let scene = Scene::get()?;
+    scene.up()?;
+    let link = scene.link()?;
+    for jump in ["+2 hours", "-2 hours"] {
+        scene.sh(&format!("date --set '{jump}'"))?;
+        scene.fetch().with_context(|| format!("after {jump}"))?;
+    }
+    let before = fs::read_to_string("/sys/power/mem_sleep").unwrap_or_default();
+    println!("sleeps by {before}");
+    scene.sh("rtcwake --mode mem --seconds 4")?;
+    assert_eq!(scene.link()?, link);
+    // Both ends slept; the first packet may be lost with the session.
+    poll(Duration::from_secs(60), || scene.fetch().ok()).context("offline after sleep")?;
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! `cargo xtask vm`: the acceptance suite (`tests/vm`) on machines of their own, with the packages installed by apt, kernel WireGuard and everything that
+//! a machine has and a namespace has not. Must never call a test passed that the machine did not report.
+
+mod image;
+mod machine;
+mod mutate;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lab::{
+    install::Package,
+    package::{Order, deb},
+    programs,
+};
+use serde::Deserialize;
+
+use crate::{
+    build,
+    cargo::{self, cargo},
+    setup,
+};
+use machine::Machine;
+use mutate::Mutation;
+
+/// What a release may take in emulation on two cores; half as much again ends it.
+const BUDGET: Duration = Duration::from_mins(14);
+/// The releases, the one that CI runs first.
+const RELEASES: &[&str] = &["bookworm", "trixie"];
+
+const RUN: &str = include_str!("run.sh");
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Only the tests whose names hold this
+    name: Option<String>,
+    /// Debian 13 as well as Debian 12
+    #[arg(long)]
+    full: bool,
+    /// Debug builds, for a developer in a hurry
+    #[arg(long)]
+    debug: bool,
+    /// A root shell in the machine, with the packages installed, instead of the tests
+    #[arg(long, conflicts_with_all = ["name", "mutate", "full"])]
+    shell: bool,
+    /// Break one thing first: the suite has to fail
+    #[arg(long, value_name = "NAME", conflicts_with = "full")]
+    mutate: Option<Mutation>,
+}
+
+/// The command.
+///
+/// # Errors
+/// A test failed, or the machine.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    setup::provide(setup::Purpose::Ci, false)?;
+    build::build(!arguments.debug)?;
+    let mut order = Order::new(programs::folder(!arguments.debug)?, false)?;
+    Mutation::all_fit(&order.project)?;
+    let changed = tempfile::tempdir()?;
+    if let Some(mutation) = arguments.mutate {
+        order = mutation.apply(&order, changed.path(), !arguments.debug)?;
+        println!("changed: {}", mutation.told());
+    }
+    let suite = suite()?;
+    let mut tests = tests(&suite)?;
+    if let Some(name) = &arguments.name {
+        tests.retain(|test| test.contains(name.as_str()));
+        ensure!(!tests.is_empty(), "no test has {name} in its name");
+    }
+    let work = tempfile::tempdir()?;
+    let payload = payload(work.path(), &order, &suite, &tests, arguments.shell)?;
+    let (mut passed, mut failed) = (0, 0);
+    for release in if arguments.full {
+        RELEASES
+    } else {
+        &RELEASES[..1]
+    } {
+        let image = image::get(release)?;
+        if arguments.shell {
+            return Machine::start(&image, &payload, work.path(), true)?.wait();
+        }
+        let began = Instant::now();
+        let mut machine = Machine::start(&image, &payload, work.path(), false)?;
+        println!("Debian {release}, by {}", machine.processor);
+        let mut good = BTreeSet::new();
+        let ended = machine.listen(BUDGET * 3 / 2, |line| {
+            println!("{:4} s  {line}", began.elapsed().as_secs());
+            if let Some(name) = line
+                .strip_prefix("test ")
+                .and_then(|rest| rest.strip_suffix(" ... ok"))
+            {
+                good.insert(name.to_owned());
+            }
+        });
+        if let Err(error) = ended {
+            println!("{error:#}");
+        }
+        for test in tests.iter().filter(|test| !good.contains(*test)) {
+            println!("not passed: {test}");
+        }
+        let count = tests.iter().filter(|test| good.contains(*test)).count();
+        passed += count;
+        failed += tests.len() - count;
+        println!(
+            "Debian {release}: {:.1} of {} min",
+            began.elapsed().as_secs_f64() / 60.0,
+            BUDGET.as_secs() / 60
+        );
+    }
+    println!("{passed} passed, {failed} failed");
+    match (arguments.mutate, failed) {
+        (None, 0) => {}
+        (None, _) => bail!("not all passed"),
+        (Some(_), 0) => bail!("the suite did not notice"),
+        (Some(_), _) => println!("the suite noticed"),
+    }
+    Ok(())
+}
+
+/// Builds the suite, and gives its path.
+fn suite() -> Result<PathBuf> {
+    #[derive(Deserialize)]
+    struct Message {
+        executable: Option<PathBuf>,
+    }
+    let out = cargo()
+        .args([
+            "test",
+            "--quiet",
+            "--package",
+            "lonewire-tests",
+            "--test",
+            "vm",
+            "--no-run",
+        ])
+        .arg("--message-format=json")
+        .arg("--target-dir")
+        .arg(programs::target()?)
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(out.status.success(), "cargo test --no-run: {}", out.status);
+    String::from_utf8_lossy(&out.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
+        .find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("vm-"))
+        })
+        .context("cargo names no suite")
+}
+
+fn tests(suite: &Path) -> Result<Vec<String>> {
+    let out = Command::new(suite)
+        .args(["--list", "--format", "terse"])
+        .output()?;
+    let tests: Vec<_> = String::from_utf8_lossy(&out.stdout)
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test").map(str::to_owned))
+        .collect();
+    ensure!(!tests.is_empty(), "an empty suite");
+    Ok(tests)
+}
+
+/// The second disk: packages of this version and an older one, the suite, and what runs it.
+fn payload(
+    work: &Path,
+    order: &Order,
+    suite: &Path,
+    tests: &[String],
+    shell: bool,
+) -> Result<PathBuf> {
+    let root = work.join("payload");
+    for (folder, version) in [("new", order.version.as_str()), ("old", "0.0.9")] {
+        let folder = root.join(folder);
+        fs::create_dir_all(&folder)?;
+        let order = Order {
+            version: version.to_owned(),
+            ..order.clone()
+        };
+        deb(&order, Package::Main, &folder)?;
+    }
+    // Cargo may have built this very program anew meanwhile: its file is another then.
+    for (from, name) in [(suite, "vm"), (Path::new("/proc/self/exe"), "xtask")] {
+        let to = root.join(name);
+        fs::copy(from, &to)?;
+        cargo::run(Command::new("strip").arg(&to))?;
+    }
+    fs::write(root.join("run"), RUN)?;
+    fs::write(root.join("tests"), tests.join("\n") + "\n")?;
+    if shell {
+        fs::write(root.join("shell"), "")?;
+    }
+    let disk = work.join("payload.img");
+    image::disk(&root, &disk, "512M")?;
+    Ok(disk)
+}
