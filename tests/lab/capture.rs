@@ -13,8 +13,9 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use crate::packet;
 
-/// Link type of Ethernet in a pcap file; the magic number is that of nanoseconds.
+/// Link types in a pcap file: Ethernet, and of a TUN bare packets; the magic number is that of nanoseconds.
 const ETHERNET: u32 = 1;
+const PACKETS: u32 = 101;
 const MAGIC: u32 = 0xa1b2_3c4d;
 const SNAP: usize = 256 * 1024;
 
@@ -29,15 +30,16 @@ pub struct Captured {
     pub bytes: Vec<u8>,
 }
 
-/// The role: records until it is killed. Prints a line once it listens.
+/// The role: records until it is killed; `packets` of a link without frames. Prints a line once it listens.
 ///
 /// # Errors
 /// The socket or the file fails.
-pub fn record(interface: &str, file: &Path) -> Result<()> {
+pub fn record(interface: &str, packets: bool, file: &Path) -> Result<()> {
     let packet = packet::open(interface)?;
     let mut out = File::create_new(file).with_context(|| file.display().to_string())?;
     let mut header = Vec::new();
-    for word in [MAGIC, 4 << 16 | 2, 0, 0, SNAP as u32, ETHERNET] {
+    let link = if packets { PACKETS } else { ETHERNET };
+    for word in [MAGIC, 4 << 16 | 2, 0, 0, SNAP as u32, link] {
         header.extend(word.to_le_bytes());
     }
     out.write_all(&header)?;

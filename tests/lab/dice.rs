@@ -31,6 +31,16 @@ impl Dice {
         Ok(Self { state })
     }
 
+    /// By a known seed.
+    pub fn of(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// The seed, before anything was chosen.
+    pub fn seed(&self) -> u64 {
+        self.state
+    }
+
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;

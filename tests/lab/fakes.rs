@@ -25,6 +25,9 @@ struct Fake {
 /// What their log is called in a world.
 pub const LOG: &str = "fakes";
 
+/// How what comes from a program in a tunnel ends in the log.
+pub const ELSEWHERE: &str = " from another network";
+
 pub const NSCD: &str = "/run/nscd/socket";
 pub const RESOLVE: &str = "/run/systemd/resolve/io.systemd.Resolve";
 pub const AVAHI: &str = "/run/avahi-daemon/socket";
@@ -75,7 +78,8 @@ pub fn serve(log: &Path) -> Result<()> {
                 // There is no network address to note.
                 let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
                 let said = String::from_utf8_lossy(&got);
-                let _ = log.add(nobody, &format!("{} {said}", fake.name));
+                let from = if is_elsewhere(&stream) { ELSEWHERE } else { "" };
+                let _ = log.add(nobody, &format!("{} {said}{from}", fake.name));
                 let _ = (&stream).write_all(&reply.unwrap_or_default());
             }
         }));
@@ -85,6 +89,16 @@ pub fn serve(log: &Path) -> Result<()> {
         let _ = thread.join();
     }
     Ok(())
+}
+
+/// Whether the other end waits in another network than this one.
+fn is_elsewhere(stream: &UnixStream) -> bool {
+    let Ok(peer) = rustix::net::sockopt::socket_peercred(stream) else {
+        return true;
+    };
+    let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
+    // Who has gone without an answer was a program of the lab's.
+    network(&peer.pid.to_string()).is_some_and(|other| network("self") != Some(other))
 }
 
 /// glibc's nscd-client.h, version 2: hosts are answered, users and groups are said to be unknown here.

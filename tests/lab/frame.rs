@@ -10,7 +10,8 @@ pub type Mac = [u8; 6];
 /// What a frame carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload<'a> {
-    Arp,
+    /// RFC 826, for IPv4 over Ethernet: who says that he has which address.
+    Arp { sender: Ipv4Addr },
     /// Type of the message and the address it goes to.
     Icmp {
         source: IpAddr,
@@ -34,9 +35,7 @@ pub enum Payload<'a> {
         protocol: u8,
     },
     /// Another EtherType, or cut short.
-    Unknown {
-        ethertype: u16,
-    },
+    Unknown { ethertype: u16 },
 }
 
 /// An Ethernet frame.
@@ -47,6 +46,18 @@ pub struct Frame<'a> {
     pub payload: Payload<'a>,
 }
 
+impl Payload<'_> {
+    /// The address that it says it comes from.
+    pub fn source(&self) -> Option<IpAddr> {
+        match self {
+            Self::Arp { sender } => Some((*sender).into()),
+            Self::Icmp { source, .. } | Self::Ip { source, .. } => Some(*source),
+            Self::Udp { source, .. } | Self::Tcp { source, .. } => Some(source.ip()),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
 impl<'a> Frame<'a> {
     /// Takes bytes apart; `None` if they are no Ethernet frame.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
@@ -55,7 +66,7 @@ impl<'a> Frame<'a> {
         let ethertype = u16_at(bytes, 12)?;
         let rest = bytes.get(14..)?;
         let payload = match ethertype {
-            0x0806 => Payload::Arp,
+            0x0806 => arp(rest).unwrap_or(Payload::Unknown { ethertype }),
             0x0800 => ipv4(rest).unwrap_or(Payload::Unknown { ethertype }),
             0x86dd => ipv6(rest).unwrap_or(Payload::Unknown { ethertype }),
             _ => Payload::Unknown { ethertype },
@@ -66,6 +77,15 @@ impl<'a> Frame<'a> {
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn arp(bytes: &[u8]) -> Option<Payload<'_>> {
+    // Ethernet, IPv4, and the lengths of their addresses.
+    if bytes.get(..6)? != [0, 1, 8, 0, 6, 4] {
+        return None;
+    }
+    let sender = <[u8; 4]>::try_from(bytes.get(14..18)?).ok()?.into();
+    Some(Payload::Arp { sender })
 }
 
 /// RFC 791.
@@ -162,7 +182,7 @@ pub fn is_wireguard(body: &[u8]) -> bool {
 impl fmt::Display for Frame<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.payload {
-            Payload::Arp => write!(out, "ARP"),
+            Payload::Arp { sender } => write!(out, "ARP of {sender}"),
             Payload::Icmp {
                 source,
                 destination,

@@ -92,6 +92,24 @@ impl Finder {
         self.markers.get(place).map(|(name, ..)| name.as_str())
     }
 
+    /// The places in the list of all that are anywhere in `bytes`.
+    pub fn all(&self, bytes: &[u8]) -> Vec<usize> {
+        let lower = bytes.to_ascii_lowercase();
+        let is_there = |(_, raw, text): &(
+            String,
+            Vec<memmem::Finder<'static>>,
+            Vec<memmem::Finder<'static>>,
+        )| {
+            raw.iter().any(|finder| finder.find(bytes).is_some())
+                || text.iter().any(|finder| finder.find(&lower).is_some())
+        };
+        let found = self.markers.iter().enumerate();
+        found
+            .filter(|(_, marker)| is_there(marker))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
     /// The same by its place in the list.
     pub fn place(&self, bytes: &[u8]) -> Option<usize> {
         if self.markers.is_empty() {

@@ -55,6 +55,8 @@ pub struct Spec {
     pub product: bool,
     /// Whether every frame on the uplinks is recorded.
     pub captured: bool,
+    /// Whether what comes out of the tunnels at the servers is recorded too, and the host's `lo`.
+    pub inside: bool,
     /// Whether warden and data plane bind their sockets themselves, as where there is no systemd; else the lab does what systemd would.
     pub listen: bool,
     /// How much the product logs, as `RUST_LOG` has it; else as this process was told.
@@ -85,6 +87,7 @@ impl Spec {
             servers: 1,
             product: false,
             captured: true,
+            inside: false,
             listen: false,
             log: None,
             sabotage: None,
@@ -227,6 +230,11 @@ ip -n internet route add default via {r6} dev eth0 onlink
     for address in [addr::WEB_V6, addr::WEB_BY_HOST_V6, addr::HOST_DNS_V6] {
         let _ = writeln!(out, "ip -n internet addr add {address}/64 dev eth0 nodad");
     }
+    // As behind any NAT: nobody outside reaches the host unasked, also not a VPN server for its clients.
+    out.push_str(
+        "ip netns exec router nft 'add table inet door; add chain inet door in { type filter hook forward priority 0; }; \
+         add rule inet door in iifname { \"towards\", \"inet\" } oifname \"up*\" ct state new drop'\n",
+    );
     // Behind the router's address is the host alone: what VPN servers send for their clients has theirs.
     out.push_str(&nat(
         "router",

@@ -1,7 +1,7 @@
 //! The one judge of captured frames: what may be on an uplink while programs run in tunnels. An allow-list: what it does not know fails.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
 };
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     capture::Captured,
-    frame::{Frame, Payload, is_wireguard},
+    frame::{Frame, Mac, Payload, is_wireguard},
     marker::{Finder, Marker},
 };
 
@@ -21,6 +21,11 @@ pub struct Oracle {
     pub host: Vec<IpAddr>,
     /// Addresses of the routers on the uplinks.
     pub routers: Vec<IpAddr>,
+    /// Hardware addresses of the host's interfaces, and of the routers': nobody else speaks on an uplink.
+    pub host_macs: Vec<Mac>,
+    pub router_macs: Vec<Mac>,
+    /// Whose packets to the host are an attack that the test makes itself; nobody may answer.
+    pub attackers: Vec<IpAddr>,
     /// Endpoints of the configured peers.
     pub endpoints: Vec<SocketAddr>,
     /// What must not be seen in any form.
@@ -34,10 +39,13 @@ pub struct Oracle {
 pub struct Report {
     /// Frames and bytes by kind.
     pub kinds: BTreeMap<&'static str, (u64, u64)>,
-    /// What must not be there: which capture, and what it is. At most 20 are kept.
+    /// What must not be there: which capture, and what it is. At most 20 with a marker and 20 without are kept.
     pub violations: Vec<String>,
-    /// How many there were.
+    /// How many there were, and how many of them had no marker.
     pub violation_count: u64,
+    pub unmarked: u64,
+    /// Markers that were found where none may be.
+    pub found: BTreeSet<String>,
 }
 
 impl Report {
@@ -83,6 +91,8 @@ impl Oracle {
             } else {
                 finder.find(&captured.bytes)
             };
+            report.found.extend(found.map(str::to_owned));
+            let unmarked = found.is_none();
             let (label, violation) = match (kind, found) {
                 (_, Some(marker)) => (
                     "with a marker in the clear",
@@ -96,7 +106,13 @@ impl Oracle {
             entry.1 += captured.bytes.len() as u64;
             if let Some(why) = violation {
                 report.violation_count += 1;
-                if report.violations.len() < 20 {
+                report.unmarked += u64::from(unmarked);
+                let kept = if unmarked {
+                    report.unmarked
+                } else {
+                    report.violation_count - report.unmarked
+                };
+                if kept <= 20 {
                     let shown = Frame::parse(&captured.bytes)
                         .map_or_else(|| "no Ethernet frame".into(), |frame| frame.to_string());
                     report
@@ -112,8 +128,19 @@ impl Oracle {
         let Some(frame) = Frame::parse(bytes) else {
             return Err("malformed");
         };
+        let by_host = self.host_macs.contains(&frame.from);
+        if !by_host && !self.router_macs.contains(&frame.from) {
+            return Err("from an unknown interface");
+        }
+        if frame
+            .payload
+            .source()
+            .is_some_and(|source| self.attackers.contains(&source))
+        {
+            return Ok("attack");
+        }
         match frame.payload {
-            Payload::Arp => Ok("ARP"),
+            Payload::Arp { sender } => self.arp(by_host, sender.into()),
             Payload::Icmp {
                 source,
                 destination,
@@ -154,8 +181,18 @@ impl Oracle {
         }
     }
 
-    /// The host's kernel says to an endpoint that nothing listens where its WireGuard message went: the data plane is dead. It quotes that
-    /// message, which came over the same wire, and nothing else.
+    /// Each side speaks for its own addresses only: what is inside a tunnel is nobody's here.
+    fn arp(&self, by_host: bool, sender: IpAddr) -> Result<&'static str, &'static str> {
+        let own = if by_host { &self.host } else { &self.routers };
+        if own.contains(&sender) || sender.is_unspecified() {
+            Ok("ARP")
+        } else {
+            Err("ARP for another's address")
+        }
+    }
+
+    /// A kernel says that nothing listens where a WireGuard message went: the host's to an endpoint when the data plane is dead, or the
+    /// endpoint's or a router's to the host. It quotes that message, which came over the same wire, and nothing else.
     fn refuses_wireguard(
         &self,
         source: IpAddr,
@@ -163,10 +200,10 @@ impl Oracle {
         kind: u8,
         body: &[u8],
     ) -> bool {
-        // Port unreachable, in each family; the quoted packet begins after code, checksum and an unused word.
+        // Unreachable, in each family; the quoted packet begins after code, checksum and an unused word.
         let (unreachable, header) = match source {
-            IpAddr::V4(_) => (kind == 3 && body.first() == Some(&3), 20),
-            IpAddr::V6(_) => (kind == 1 && body.first() == Some(&4), 40),
+            IpAddr::V4(_) => (kind == 3, 20),
+            IpAddr::V6(_) => (kind == 1, 40),
         };
         let (Some(quoted), true) = (body.get(7..), unreachable) else {
             return false;
@@ -178,17 +215,25 @@ impl Oracle {
             IpAddr::V6(_) if quoted.get(6) == Some(&17) => quoted.get(8..40).and_then(v6_pair),
             _ => None,
         };
-        let from = |port| SocketAddr::from((destination, port));
-        let port = quoted.get(header..header + 2).map(|bytes| {
-            bytes
-                .iter()
-                .fold(0, |port, byte| port << 8 | u16::from(*byte))
-        });
+        let port = |at| {
+            let bytes = quoted.get(header + at..header + at + 2)?;
+            Some(u16::from_be_bytes(bytes.try_into().ok()?))
+        };
+        let Some((from, to)) = addresses else {
+            return false;
+        };
+        let is_endpoint = |ip, port: Option<u16>| {
+            port.is_some_and(|port| self.endpoints.contains(&SocketAddr::from((ip, port))))
+        };
+        let by_host = self.host.contains(&source)
+            && (from, to) == (destination, source)
+            && is_endpoint(from, port(0));
+        let by_others = self.host.contains(&destination)
+            && from == destination
+            && is_endpoint(to, port(2))
+            && (to == source || self.routers.contains(&source));
         let message = quoted.get(header + 8..header + 12);
-        self.host.contains(&source)
-            && addresses == Some((destination, source))
-            && port.is_some_and(|port| self.endpoints.contains(&from(port)))
-            && matches!(message, Some([1..=4, 0, 0, 0]))
+        (by_host || by_others) && matches!(message, Some([1..=4, 0, 0, 0]))
     }
 
     /// Neighbour discovery and its multicast groups, between the stacks at both ends; nothing that an app could have asked for.
@@ -206,6 +251,10 @@ impl Oracle {
             return Err("ICMP");
         };
         match kind {
+            // Whoever has an address says so: what is inside a tunnel is nobody's here.
+            136 if !target(body).is_some_and(|target| own(&target)) => {
+                Err("neighbour discovery for another's address")
+            }
             133..=136 if own(&destination) || destination.is_multicast() => {
                 Ok("neighbour discovery")
             }
@@ -215,6 +264,11 @@ impl Oracle {
             _ => Err("ICMP"),
         }
     }
+}
+
+/// Of a neighbour advertisement; `body` begins after the type.
+fn target(body: &[u8]) -> Option<IpAddr> {
+    Some(IpAddr::from(<[u8; 16]>::try_from(body.get(7..23)?).ok()?))
 }
 
 fn v4_pair(bytes: &[u8]) -> Option<(IpAddr, IpAddr)> {

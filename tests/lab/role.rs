@@ -17,7 +17,13 @@ pub enum Role {
     /// Prints a `Baseline` as JSON.
     Baseline,
     /// Records the frames of an interface.
-    Capture { interface: String, file: PathBuf },
+    Capture {
+        interface: String,
+        file: PathBuf,
+        /// The link is a TUN: it has no frames.
+        #[arg(long)]
+        packets: bool,
+    },
     Dns {
         listen: SocketAddr,
         #[arg(long)]
@@ -27,6 +33,9 @@ pub enum Role {
     Web {
         #[arg(long)]
         log: PathBuf,
+        /// A TCP port beside 80 that takes what it is sent.
+        #[arg(long)]
+        take: Vec<u16>,
         listen: Vec<SocketAddr>,
     },
     /// Runs a program as a systemd unit says.
@@ -54,6 +63,11 @@ pub enum Role {
         /// From the start on: traffic with this marker.
         #[arg(long)]
         traffic: Option<String>,
+    },
+    /// Sends frames as they are, each in hexadecimal digits.
+    Send {
+        interface: String,
+        frames: Vec<String>,
     },
     /// Connects to a socket, once a byte of standard input, and hands the connections back over it.
     Connect { path: PathBuf },
@@ -86,13 +100,17 @@ impl Role {
                 println!("{}", serde_json::to_string(&crate::Baseline::take()?)?);
                 Ok(())
             }
-            Self::Capture { interface, file } => capture::record(&interface, &file),
+            Self::Capture {
+                interface,
+                file,
+                packets,
+            } => capture::record(&interface, packets, &file),
             Self::Dns {
                 listen,
                 log,
                 records,
             } => server::dns::serve(listen, &records, &log),
-            Self::Web { log, listen } => server::web::serve(&listen, &log),
+            Self::Web { log, take, listen } => server::web::serve(&listen, &take, &log),
             Self::Sandbox {
                 unit,
                 filters,
@@ -105,6 +123,7 @@ impl Role {
                 command,
             } => sandbox::activate(&socket, &unit, &command),
             Self::Probe { traffic } => probe::serve(traffic.as_deref()),
+            Self::Send { interface, frames } => probe::send(&interface, &frames),
             Self::Connect { path } => system::connector::serve(&path),
             Self::Inject { text } => tty::inject(&text),
             Self::Fakes { log } => fakes::serve(&log),

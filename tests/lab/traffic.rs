@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -36,13 +36,24 @@ struct Counts {
 
 /// It goes on in threads of this process.
 #[derive(Debug)]
-pub struct Traffic(Arc<Counts>);
+pub struct Traffic {
+    counts: Arc<Counts>,
+    marker: Arc<Mutex<String>>,
+}
+
+fn current(marker: &Mutex<String>) -> String {
+    marker
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
 
 impl Traffic {
     /// # Errors
     /// No socket.
     pub fn start(marker: &str) -> Result<Self> {
         let counts = Arc::new(Counts::default());
+        let marker = Arc::new(Mutex::new(marker.to_owned()));
         for ip in [IpAddr::from(addr::WEB_V4), addr::WEB_V6.into()] {
             let any: SocketAddr = if ip.is_ipv4() {
                 ([0; 4], 0).into()
@@ -50,11 +61,11 @@ impl Traffic {
                 ([0; 16], 0).into()
             };
             let socket = Arc::new(UdpSocket::bind(any)?);
-            let (echoes, counted, text) = (socket.clone(), counts.clone(), marker.to_owned());
+            let (echoes, counted, text) = (socket.clone(), counts.clone(), marker.clone());
             thread::spawn(move || {
                 loop {
                     // Nobody may listen there, or there may be no way: that is no end.
-                    let _ = socket.send_to(text.as_bytes(), (ip, 80));
+                    let _ = socket.send_to(current(&text).as_bytes(), (ip, 80));
                     thread::sleep(PAUSE);
                 }
             });
@@ -65,21 +76,22 @@ impl Traffic {
                     }
                 }
             });
-            let (counted, path) = (counts.clone(), format!("/{marker}"));
+            let (counted, text) = (counts.clone(), marker.clone());
             thread::spawn(move || {
                 loop {
-                    if request(ip, &path).is_ok() {
+                    if request(ip, &format!("/{}", current(&text))).is_ok() {
                         counted.tcp.fetch_add(1, Relaxed);
                     }
                     thread::sleep(PAUSE);
                 }
             });
         }
-        let (counted, name) = (counts.clone(), format!("{marker}.probe.demo:80"));
+        let (counted, text) = (counts.clone(), marker.clone());
         thread::spawn(move || {
             loop {
                 // libc waits for seconds where nobody answers: others do not wait for that.
-                let (counted, name) = (counted.clone(), name.clone());
+                let (counted, name) =
+                    (counted.clone(), format!("{}.probe.demo:80", current(&text)));
                 thread::spawn(move || {
                     if name.to_socket_addrs().is_ok() {
                         counted.dns.fetch_add(1, Relaxed);
@@ -88,24 +100,30 @@ impl Traffic {
                 thread::sleep(2 * PAUSE);
             }
         });
-        let (counted, path) = (counts.clone(), format!("/stream/{marker}"));
+        let (counted, text) = (counts.clone(), marker.clone());
         thread::spawn(move || {
             loop {
-                let _ = stream(&path, &counted);
+                let _ = stream(&text, &counted);
                 thread::sleep(PAUSE);
             }
         });
-        Ok(Self(counts))
+        Ok(Self { counts, marker })
+    }
+
+    /// From now on all of it carries another marker: also what was begun long ago.
+    pub fn mark(&self, marker: &str) -> String {
+        let mut own = self.marker.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *own, marker.to_owned())
     }
 
     /// What got through by now, by kind.
     pub fn counts(&self) -> Value {
         json!({
-            "udp": self.0.udp.load(Relaxed),
-            "tcp": self.0.tcp.load(Relaxed),
-            "dns": self.0.dns.load(Relaxed),
-            "stream": self.0.stream.load(Relaxed),
-            "streams": self.0.streams.load(Relaxed),
+            "udp": self.counts.udp.load(Relaxed),
+            "tcp": self.counts.tcp.load(Relaxed),
+            "dns": self.counts.dns.load(Relaxed),
+            "stream": self.counts.stream.load(Relaxed),
+            "streams": self.counts.streams.load(Relaxed),
         })
     }
 }
@@ -125,10 +143,16 @@ fn request(ip: IpAddr, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// To the end of the connection, however long nothing comes.
-fn stream(path: &str, counts: &Counts) -> Result<()> {
-    let mut stream = connect(addr::WEB_V4.into(), path)?;
+/// To the end of the connection, however long nothing comes. What goes up is the marker, about as often as a datagram.
+fn stream(marker: &Arc<Mutex<String>>, counts: &Counts) -> Result<()> {
+    let mut stream = connect(addr::WEB_V4.into(), &format!("/stream/{}", current(marker)))?;
     counts.streams.fetch_add(1, Relaxed);
+    let (mut up, text) = (stream.try_clone()?, marker.clone());
+    thread::spawn(move || {
+        while up.write_all(current(&text).as_bytes()).is_ok() {
+            thread::sleep(PAUSE);
+        }
+    });
     let mut buffer = [0; 4096];
     loop {
         match stream.read(&mut buffer)? {

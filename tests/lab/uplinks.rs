@@ -4,21 +4,28 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use anyhow::{Context as _, Result};
 use memchr::memmem;
+use serde_json::Value;
 
 use crate::{
-    Marker, World, addr, capture,
-    frame::{Frame, Payload},
+    Marker, World, addr,
+    capture::{self, Captured},
+    frame::{Frame, Mac, Payload},
     init::LAB,
     net,
     oracle::{Oracle, Report},
     probe::Probe,
     world::{READY, until},
 };
+
+/// Who beside the host attacks it, where a test lets him: nothing else of a world has these addresses.
+pub const ATTACKER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 30);
+pub const ATTACKER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xbad);
+pub const ATTACKING_ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xbad);
 
 /// How far the captures have been judged.
 #[derive(Debug, Default)]
@@ -41,6 +48,41 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Starts captures of what comes out of the tunnels at the servers, and of the host's `lo`.
+    pub(crate) fn watch_inside(&mut self) -> Result<()> {
+        for index in 0..self.spec.servers {
+            let name = net::server(index);
+            let file = inside_file(&name);
+            let line = ["capture", &name, &file, "--packets"];
+            self.role(&format!("capture-{name}"), &name, &line)?;
+        }
+        self.role("capture-lo", "host", &["capture", "lo", &inside_file("lo")])
+    }
+
+    /// What came out of the tunnels at a server (`vpn0`), or crossed the host's `lo`, since the place.
+    ///
+    /// # Errors
+    /// Frames were lost, or nobody records them.
+    pub fn inside_since(&self, name: &str, place: &mut usize) -> Result<Vec<Captured>> {
+        capture::read_since(&self.path(&inside_file(name)), place)
+    }
+
+    /// Every frame of both ends of every uplink since the last look, by where it was seen.
+    ///
+    /// # Errors
+    /// Frames were lost.
+    pub fn frames_since(&self, watch: &mut Watch) -> Result<Vec<(String, Vec<Captured>)>> {
+        let mut all = Vec::new();
+        for index in 0..self.spec.uplinks.len() {
+            for end in ENDS {
+                let place = watch.0.entry((index, end)).or_default();
+                let frames = capture::read_since(&self.path(&capture_file(end, index)), place)?;
+                all.push((format!("uplink {index} at the {end}"), frames));
+            }
+        }
+        Ok(all)
     }
 
     /// Judges every frame on both ends of every uplink since the world began. Sends a control first.
@@ -75,15 +117,10 @@ impl World {
     /// # Errors
     /// Frames were lost.
     pub fn report_since(&self, watch: &mut Watch, markers: &[Marker]) -> Result<Report> {
-        let oracle = self.oracle(markers);
+        let oracle = self.oracle(markers)?;
         let mut report = Report::default();
-        for index in 0..self.spec.uplinks.len() {
-            for end in ENDS {
-                let place = watch.0.entry((index, end)).or_default();
-                let frames = capture::read_since(&self.path(&capture_file(end, index)), place)?;
-                let name = format!("uplink {index} at the {end}");
-                oracle.judge(&name, &frames, &mut report);
-            }
+        for (name, frames) in self.frames_since(watch)? {
+            oracle.judge(&name, &frames, &mut report);
         }
         Ok(report)
     }
@@ -133,8 +170,11 @@ impl World {
         Ok(())
     }
 
-    /// The judge for this world.
-    pub fn oracle(&self, markers: &[Marker]) -> Oracle {
+    /// The judge for this world as it is now.
+    ///
+    /// # Errors
+    /// The links cannot be listed.
+    pub fn oracle(&self, markers: &[Marker]) -> Result<Oracle> {
         let (mut host, mut routers): (Vec<IpAddr>, Vec<IpAddr>) = (Vec::new(), Vec::new());
         for index in 0..self.spec.uplinks.len() {
             host.extend([
@@ -148,14 +188,55 @@ impl World {
         }
         host.extend(&self.moved.host);
         let endpoints = (0..self.spec.servers).map(|index| self.spec.endpoint(index));
-        Oracle {
+        Ok(Oracle {
             host,
             routers,
+            host_macs: self.macs("host")?,
+            router_macs: self.macs("router")?,
+            attackers: vec![
+                ATTACKER_V4.into(),
+                ATTACKER_V6.into(),
+                ATTACKING_ROUTER.into(),
+            ],
             endpoints: endpoints
                 .chain(self.moved.endpoints.iter().copied())
                 .collect(),
             markers: markers.to_vec(),
             controls: self.controls.clone(),
-        }
+        })
     }
+
+    /// Hardware addresses of a network's links.
+    fn macs(&self, network: &str) -> Result<Vec<Mac>> {
+        let text = self.run_in(network, &["ip", "-j", "link"])?.ok()?.stdout;
+        let links: Value = serde_json::from_str(&text)?;
+        let links = links.as_array().into_iter().flatten();
+        Ok(links
+            .filter_map(|link| mac(link.get("address")?.as_str()?))
+            .collect())
+    }
+
+    /// The hardware address of a link.
+    ///
+    /// # Errors
+    /// No such link.
+    pub fn mac(&self, network: &str, link: &str) -> Result<Mac> {
+        let line = ["ip", "-j", "link", "show", "dev", link];
+        let text = self.run_in(network, &line)?.ok()?.stdout;
+        let found: Value = serde_json::from_str(&text)?;
+        let address = found.pointer("/0/address").and_then(Value::as_str);
+        address.and_then(mac).with_context(|| text.clone())
+    }
+}
+
+fn mac(text: &str) -> Option<Mac> {
+    let bytes: Vec<u8> = text
+        .split(':')
+        .map(|part| u8::from_str_radix(part, 16).ok())
+        .collect::<Option<_>>()?;
+    bytes.try_into().ok()
+}
+
+fn inside_file(name: &str) -> String {
+    format!("{LAB}/inside-{name}.pcap")
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 use run::only_child;
-pub use run::{Output, Running};
+pub use run::{Hung, Output, Running};
 pub(crate) use run::{piped, started};
 use servers::Server;
 
@@ -134,6 +134,9 @@ impl World {
         self.internet()?;
         for index in 0..self.spec.servers {
             self.vpn(index)?;
+        }
+        if self.spec.inside {
+            self.watch_inside()?;
         }
         if self.spec.product {
             bus::start(self)?;

@@ -5,6 +5,7 @@ mod build;
 mod cargo;
 mod demo;
 mod i18n;
+mod leak;
 mod package;
 mod setup;
 mod test;
@@ -41,6 +42,8 @@ enum Command {
     Vm(vm::Arguments),
     /// Show that a program in a tunnel is protected, in a world made for it.
     Demo(demo::Arguments),
+    /// Fire everything that could leak in every state, and write the table.
+    Leak(leak::Arguments),
     /// Measure against the shortest thing that does the same; release builds.
     Bench(bench::Arguments),
     /// Times a command in a world, for `bench`.
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(arguments) => test::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Leak(arguments) => leak::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Stopwatch { line } => bench::stopwatch(&line),
         Command::Role { role } => role.play(),

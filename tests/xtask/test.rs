@@ -35,6 +35,8 @@ enum Ring {
     Contract,
     /// Worlds made of namespaces; root.
     Lab,
+    /// What could leak, in the states of every test run; root.
+    Leak,
     /// The shipped units under a whole systemd; root.
     System,
     /// The window on desktops of worlds; root.
@@ -47,6 +49,7 @@ impl Ring {
             Self::Unit => "unit",
             Self::Contract => "contract",
             Self::Lab => "lab",
+            Self::Leak => "leak",
             Self::System => "system",
             Self::Window => "window",
         }
@@ -57,19 +60,20 @@ impl Ring {
         Duration::from_mins(match self {
             Self::Unit | Self::Contract => 2,
             Self::Lab => 12,
+            Self::Leak => 8,
             Self::System | Self::Window => 6,
         })
     }
 
     fn is_privileged(self) -> bool {
-        matches!(self, Self::Lab | Self::System | Self::Window)
+        matches!(self, Self::Lab | Self::Leak | Self::System | Self::Window)
     }
 
     /// The same packages for all rings of `lonewire-tests`: their dependencies are built once.
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Unit => &["--workspace", "--exclude", "lonewire-tests"],
-            Self::Contract | Self::Lab | Self::System | Self::Window => {
+            Self::Contract | Self::Lab | Self::Leak | Self::System | Self::Window => {
                 &["--package", "lonewire-tests"]
             }
         }
@@ -80,6 +84,7 @@ impl Ring {
             Self::Unit => "all()",
             Self::Contract => "binary(/^contract/)",
             Self::Lab => "binary(/^lab/)",
+            Self::Leak => "binary(/^leak/)",
             Self::System => "binary(/^system/)",
             Self::Window => "binary(/^window/)",
         }

@@ -1,5 +1,5 @@
 //! A small web server: says which address it saw; `/stream` sends for ever. Beside it a UDP echo on the same port, and on port 9 a UDP
-//! socket that takes and never answers.
+//! socket that takes and never answers; and TCP ports that take what they are sent and close.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -14,11 +14,11 @@ use anyhow::{Context as _, Result};
 
 use super::Log;
 
-/// The role: serves until it is killed. Prints a line once it listens.
+/// The role: serves until it is killed; `taking` are the TCP ports that answer nothing. Prints a line once it listens.
 ///
 /// # Errors
 /// An address cannot be bound.
-pub fn serve(listen: &[SocketAddr], log: &Path) -> Result<()> {
+pub fn serve(listen: &[SocketAddr], taking: &[u16], log: &Path) -> Result<()> {
     let log = Arc::new(Log::open(log)?);
     let mut threads = Vec::new();
     for address in listen {
@@ -34,6 +34,18 @@ pub fn serve(listen: &[SocketAddr], log: &Path) -> Result<()> {
         }));
         let log = Arc::clone(&log);
         threads.push(thread::spawn(move || echo(&udp, &log)));
+        for port in taking {
+            let tcp = TcpListener::bind((address.ip(), *port))
+                .with_context(|| format!("bind TCP port {port}"))?;
+            threads.push(thread::spawn(move || {
+                for mut stream in tcp.incoming().flatten() {
+                    thread::spawn(move || {
+                        let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+                        std::io::copy(&mut stream, &mut std::io::sink())
+                    });
+                }
+            }));
+        }
         let discard = UdpSocket::bind((address.ip(), 9)).context("bind UDP port 9")?;
         threads.push(thread::spawn(
             move || while discard.recv(&mut [0; 1500]).is_ok() {},

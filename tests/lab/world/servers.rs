@@ -44,7 +44,9 @@ impl World {
                     .map(|ip| SocketAddr::from((*ip, 80)).to_string()),
             )
             .collect();
-        let mut arguments = vec!["web", "--log", &web];
+        // Of DNS, HTTPS, DNS over TLS, and one of nobody's.
+        let taking = ["--take=53", "--take=443", "--take=853", "--take=1337"];
+        let mut arguments = [["web", "--log", &web].as_slice(), &taking].concat();
         arguments.extend(listen.iter().map(String::as_str));
         self.role("web", "internet", &arguments)?;
         let log = log_file("host-dns");
@@ -147,7 +149,7 @@ impl World {
         self.import_text(person, label, &text)
     }
 
-    /// A tunnel, imported by a person through the command line.
+    /// A tunnel of any configuration, imported by a person through the command line.
     ///
     /// # Errors
     /// `lonewire import` fails.

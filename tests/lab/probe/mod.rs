@@ -2,13 +2,22 @@
 //! one line of standard input each; it answers each with one line of JSON.
 //!
 //! `links`, `identity`, `lookup NAME`, `http HOST PATH`, `udp ADDRESS:PORT HEX`, `tcp ADDRESS:PORT HEX`, `listen ADDRESS:PORT`, `unix PATH TEXT`,
-//! and `counts` of the traffic that it was started with
+//! `around`, `descriptors`, `give PATH ADDRESS`, `take PATH ADDRESS:PORT HEX`, `fire SHOTS`, and of the traffic that it was started with `counts` and
+//! `mark HEX`.
+
+mod look;
+mod raw;
+pub mod shot;
+mod sockets;
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket},
-    os::unix::net::UnixStream,
+    os::{
+        fd::AsFd as _,
+        unix::net::{UnixListener, UnixStream},
+    },
     process::{ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
@@ -17,8 +26,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    Marker, Person, Running, World, identity, init::ROLES, traffic::Traffic, world::READY,
+    Marker, Person, Running, World, identity, init::ROLES, rights, traffic::Traffic, world::READY,
 };
+use shot::{Outcome, Shot};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -32,6 +42,7 @@ pub fn serve(traffic: Option<&str>) -> Result<()> {
         let line = line?;
         let answer = match &traffic {
             Some(traffic) if line == "counts" => Ok(traffic.counts()),
+            Some(traffic) if line.starts_with("mark ") => Ok(json!(traffic.mark(&line[5..]))),
             _ => one(&line),
         };
         let answer = match answer {
@@ -44,9 +55,18 @@ pub fn serve(traffic: Option<&str>) -> Result<()> {
 }
 
 fn one(line: &str) -> Result<Value> {
+    if let Some(shots) = line.strip_prefix("fire ") {
+        return Ok(serde_json::to_value(shot::fire(serde_json::from_str(
+            shots,
+        )?))?);
+    }
     let words: Vec<_> = line.split_whitespace().collect();
     match words.as_slice() {
         ["links"] => links(),
+        ["around"] => look::around(),
+        ["descriptors"] => descriptors(),
+        ["give", path, address] => give(path, address.parse()?),
+        ["take", path, target, hex] => take(path, target.parse()?, &bytes(hex)?),
         ["identity"] => identity::own(),
         ["lookup", name] => lookup(name),
         ["http", host, path] => http(host, path),
@@ -99,6 +119,39 @@ fn links() -> Result<Value> {
     Ok(json!(names))
 }
 
+/// What is open beside the standard streams, of the network: by the targets of the links.
+fn descriptors() -> Result<Value> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc/self/fd")? {
+        // The one that reads this folder is gone by then.
+        if let Ok(target) = fs::read_link(entry?.path()) {
+            found.push(target.to_string_lossy().into_owned());
+        }
+    }
+    found.retain(|target| target.starts_with("socket:"));
+    Ok(json!(found))
+}
+
+/// Waits at a socket with a path, and hands a UDP socket of this network to whoever comes, once.
+fn give(path: &str, address: SocketAddr) -> Result<Value> {
+    let listener = UnixListener::bind(path)?;
+    let socket = UdpSocket::bind(address)?;
+    std::thread::spawn(move || {
+        if let Ok((stream, _)) = listener.accept() {
+            let _ = rights::send(&stream, &[0], &[socket.as_fd()]);
+        }
+    });
+    Ok(json!("listening"))
+}
+
+/// Gets a UDP socket from whoever waits there, and sends by it.
+fn take(path: &str, target: SocketAddr, bytes: &[u8]) -> Result<Value> {
+    let stream = UnixStream::connect(path)?;
+    let (_, given) = rights::receive(&stream, &mut [0])?;
+    let socket = given.into_iter().next().context("nothing was given")?;
+    Ok(json!(UdpSocket::from(socket).send_to(bytes, target)?))
+}
+
 /// By glibc in a fresh process, which remembers nothing of earlier look-ups.
 fn lookup(name: &str) -> Result<Value> {
     let options = format!("timeout:{} attempts:1", PATIENCE.as_secs());
@@ -140,6 +193,17 @@ fn bytes(hex: &str) -> Result<Vec<u8>> {
     (0..hex.len() / 2)
         .map(|at| Ok(u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16)?))
         .collect()
+}
+
+/// The role that sends frames and ends.
+///
+/// # Errors
+/// No such interface.
+pub fn send(interface: &str, frames: &[String]) -> Result<()> {
+    for frame in frames {
+        raw::frame(interface, &bytes(frame)?)?;
+    }
+    Ok(())
 }
 
 /// A probe that runs in a world, and can be asked.
@@ -223,6 +287,32 @@ impl Probe {
         Ok([login(&inside)?, login(&outside)?])
     }
 
+    /// The same with more of `lonewire run`'s options, or without waiting for a handshake.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn offline(world: &World, person: &Person, tunnel: &str, marker: &Marker) -> Result<Self> {
+        let mut probe = Self::start(
+            world,
+            person,
+            &[
+                "lonewire",
+                "run",
+                "-t",
+                tunnel,
+                "--wait=0",
+                "--",
+                ROLES,
+                "role",
+                "probe",
+                "--traffic",
+                &marker.hex(),
+            ],
+        )?;
+        probe.ask("links")?;
+        Ok(probe)
+    }
+
     fn start(world: &World, person: &Person, line: &[&str]) -> Result<Self> {
         Self::piped(world.command("host", Some(person), line)?)
     }
@@ -236,6 +326,33 @@ impl Probe {
             stdin,
             stdout,
         })
+    }
+
+    /// Starts one as root in a network of the world.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn of_root(world: &World, network: &str) -> Result<Self> {
+        let command = world.command(network, None, &[ROLES, "role", "probe"])?;
+        Self::piped(command)
+    }
+
+    /// Lets it fire, and does not wait: [`Probe::landed`] does.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn fire(&mut self, shots: &[Shot]) -> Result<()> {
+        writeln!(self.stdin, "fire {}", serde_json::to_string(shots)?)?;
+        Ok(())
+    }
+
+    /// How the shots went.
+    ///
+    /// # Errors
+    /// The probe has ended.
+    pub fn landed(&mut self) -> Result<Vec<Outcome>> {
+        let answer = self.heard()?.map_err(anyhow::Error::msg)?;
+        Ok(serde_json::from_value(answer)?)
     }
 
     /// Ends it by the end of its input, and waits for who started it: `lonewire run`, or for a probe beside the tunnels itself.
@@ -269,6 +386,10 @@ impl Probe {
 
     fn answer(&mut self, line: &str) -> Result<Result<Value, String>> {
         writeln!(self.stdin, "{line}")?;
+        self.heard()
+    }
+
+    fn heard(&mut self) -> Result<Result<Value, String>> {
         let mut answer = String::new();
         self.stdout.read_line(&mut answer)?;
         if answer.is_empty() {

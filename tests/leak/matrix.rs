@@ -1,0 +1,72 @@
+//! Ring leak: every stimulus in the states that every test run has, each on two kinds of uplinks chosen by a seed that is printed. All states:
+//! `cargo xtask leak`.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use lab::{
+    dice::Dice,
+    leak::{Plan, State, Stimulus, Verdict, run},
+};
+
+fn state(state: State) -> Result<()> {
+    let plan = Plan {
+        seed: Dice::new(&format!("{state:?}"))?.seed(),
+        states: [state].into(),
+        stimuli: Stimulus::ALL.into(),
+        workers: 1,
+    };
+    let table = run(&plan, &|line| eprintln!("{line}"))?;
+    ensure!(table.fail == 0, "{}", table.failures().join("\n"));
+    let run = table
+        .cells
+        .iter()
+        .filter(|cell| cell.verdict == Verdict::Pass);
+    ensure!(run.count() >= 20, "{}", table.summary());
+    Ok(())
+}
+
+#[test]
+fn leak_nothing_while_the_tunnel_works() -> Result<()> {
+    state(State::F00)
+}
+
+#[test]
+fn leak_nothing_before_the_first_handshake() -> Result<()> {
+    state(State::F01)
+}
+
+#[test]
+fn leak_nothing_when_the_helper_is_killed() -> Result<()> {
+    state(State::F04)
+}
+
+#[test]
+fn leak_nothing_when_the_data_plane_is_killed_or_stopped() -> Result<()> {
+    state(State::F06)
+}
+
+#[test]
+fn leak_nothing_when_the_hosts_dns_changes() -> Result<()> {
+    state(State::F09)
+}
+
+#[test]
+fn leak_nothing_when_the_tunnel_is_off_and_its_apps_run_on() -> Result<()> {
+    state(State::F10)
+}
+
+#[test]
+fn every_cell_has_a_verdict_and_few_are_not_run() {
+    let all: BTreeSet<_> = State::ALL.into();
+    let mut left_out = 0;
+    for state in &all {
+        for stimulus in Stimulus::ALL {
+            left_out += usize::from(lab::leak::not_applicable(stimulus, *state).is_some());
+        }
+    }
+    let cells = all.len() * Stimulus::ALL.len();
+    assert_eq!(cells, 540);
+    assert!(left_out * 100 <= cells * 35, "{left_out} of {cells}");
+    assert!(cells - left_out >= 340);
+}
