@@ -114,6 +114,13 @@ pub fn solicitation(mac: Mac, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     icmp6(from, group, 135, &rest)
 }
 
+/// Says who has an address (RFC 4861).
+pub fn advertisement(mac: Mac, from: Ipv6Addr, to: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    // Solicited, and it replaces what was known.
+    let rest = [[0x60, 0, 0, 0].as_slice(), &target.octets(), &[2, 1], &mac].concat();
+    icmp6(from, to, 136, &rest)
+}
+
 /// Says that a router is there, and a network that every host may take an address of.
 pub fn router_advertisement(mac: Mac, from: Ipv6Addr, network: Ipv6Addr) -> Vec<u8> {
     let all = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);

@@ -137,6 +137,16 @@ impl State {
         }
     }
 
+    /// Whether nothing at all can come out of the tunnel while the fault lasts: where something does, it was no fault.
+    pub(super) fn is_silent(self, variant: usize) -> bool {
+        matches!(
+            (self, variant),
+            (Self::F01 | Self::F02 | Self::F03 | Self::F10 | Self::F18, _)
+                | (Self::F06 | Self::F13 | Self::F14 | Self::F19, 1)
+                | (Self::F11, 0)
+        )
+    }
+
     /// Before the tunnel is brought up.
     pub(super) fn prepare(self, scene: &mut Scene) -> Result<()> {
         match (self, scene.variant) {

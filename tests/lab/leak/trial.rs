@@ -152,6 +152,15 @@ fn trial(
         .into_iter()
         .skip(heard)
         .collect();
+    // What came out while the fault lasted.
+    let mut inner = scene.world.inside_since("vpn0", &mut server)?;
+    let mut all = volley.markers.clone();
+    all.push(second.clone());
+    let finder = Finder::new(&all);
+    let mut arrived = BTreeSet::new();
+    for frame in &inner {
+        arrived.extend(finder.all(&frame.bytes));
+    }
     let flow = job.state.flow(job.variant);
     job.state.clear(scene).context("the end of the fault")?;
     if stimuli.contains(&Stimulus::S23)
@@ -160,21 +169,14 @@ fn trial(
     {
         why(tried, Stimulus::S23, format!("{error:#}"));
     }
-
+    let begun = [first.clone(), second.clone()];
     let report = judge(
         scene,
         &mut watch,
-        &[volley.markers.as_slice(), &[first.clone(), second.clone()]].concat(),
+        &[volley.markers.as_slice(), &begun].concat(),
     )?;
-    let inner = scene.world.inside_since("vpn0", &mut server)?;
+    inner.extend(scene.world.inside_since("vpn0", &mut server)?);
     let inner_bytes: usize = inner.iter().map(|frame| frame.bytes.len()).sum();
-    let mut all = volley.markers.clone();
-    all.push(second.clone());
-    let finder = Finder::new(&all);
-    let mut arrived = BTreeSet::new();
-    for frame in &inner {
-        arrived.extend(finder.all(&frame.bytes));
-    }
     let mut on_lo = BTreeSet::new();
     for frame in scene.world.inside_since("lo", &mut lo)? {
         on_lo.extend(finder.all(&frame.bytes));
@@ -197,6 +199,12 @@ fn trial(
         }
         if host_heard(scene, &hex)? {
             say("the host's DNS server was asked".into());
+        }
+        if let Act::Lookup { end } = &aim.act {
+            // Also by way of the tunnel: libc has to ask the tunnel's own server.
+            for who in scene.world.escaped(&format!("{hex}{end}"))? {
+                say(format!("{who} was asked"));
+            }
         }
         let outcome = outcomes.iter().find(|outcome| outcome.name == aim.name);
         let outcome = outcome.with_context(|| format!("no outcome of {}", aim.name))?;

@@ -81,6 +81,11 @@ pub(super) fn flows(
             ));
         }
     }
+    if job.state.is_silent(job.variant) && arrived {
+        entry
+            .why
+            .push("traffic came out at the server: there was no fault".into());
+    }
     if must_arrive(job, job.state.flow(job.variant)) && !arrived {
         entry
             .why

@@ -1,6 +1,7 @@
 //! The servers of a world: the internet's, and the VPNs' with their clients; what they were asked.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{IpAddr, SocketAddr},
 };
@@ -9,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{READY, World, log_file, until};
 use crate::{
-    addr,
+    addr, fakes,
     keys::Pair,
     net::{self, Sabotage},
     server::{self, Asked},
@@ -197,5 +198,27 @@ impl World {
     /// No such server.
     pub fn queries(&self, place: &str) -> Result<Vec<Asked>> {
         self.requests(place)
+    }
+
+    /// Who was asked for a name beside the tunnels' DNS.
+    ///
+    /// # Errors
+    /// A log cannot be read.
+    pub fn escaped(&self, name: &str) -> Result<Vec<String>> {
+        let mut who = BTreeSet::new();
+        if self.queries("host-dns")?.iter().any(|one| one.what == name) {
+            who.insert("the host's DNS server".to_owned());
+        }
+        // They run where a test has started them.
+        if self.services.contains_key(fakes::LOG) {
+            for one in self.queries(fakes::LOG)? {
+                if let Some((service, _)) =
+                    one.what.split_once(' ').filter(|(_, it)| it.contains(name))
+                {
+                    who.insert(format!("the host's {service}"));
+                }
+            }
+        }
+        Ok(who.into_iter().collect())
     }
 }

@@ -67,7 +67,7 @@ pub fn dns(world: &World, probe: &mut Probe, marker: &Marker) -> Result<String> 
     let name = format!("{}.probe.demo", Marker::new()?.hex());
     let outside = texts(&Probe::outside(world, &ALICE)?.ask(&format!("lookup {name}"))?);
     ensure!(
-        outside == [fakes::NSCD_SAYS.to_string()] && !escaped(world, &name)?.is_empty(),
+        outside == [fakes::NSCD_SAYS.to_string()] && !world.escaped(&name)?.is_empty(),
         "outside answered {}, not by the host's nscd: its silence would prove nothing",
         outside.join(", ")
     );
@@ -77,7 +77,7 @@ pub fn dns(world: &World, probe: &mut Probe, marker: &Marker) -> Result<String> 
         let answer = probe
             .ask(&format!("lookup {name}"))
             .map(|answer| texts(&answer));
-        let escaped = escaped(world, &name)?;
+        let escaped = world.escaped(&name)?;
         let told = match &answer {
             Ok(told) => format!("answered {}", told.join(", ")),
             Err(error) => format!("{error:#}"),
@@ -104,24 +104,6 @@ pub fn dns(world: &World, probe: &mut Probe, marker: &Marker) -> Result<String> 
         "inside {} answered, before and after the host replaced its resolv.conf; the host was asked 0 times. Outside nscd answers",
         addr::INSIDE_SERVER_V4
     ))
-}
-
-/// Who was asked for a name beside the tunnel's DNS.
-fn escaped(world: &World, name: &str) -> Result<Vec<String>> {
-    let mut who = BTreeSet::new();
-    if world
-        .queries("host-dns")?
-        .iter()
-        .any(|one| one.what == name)
-    {
-        who.insert("the host's DNS server".to_owned());
-    }
-    for one in world.queries(fakes::LOG)? {
-        if let Some((service, _)) = one.what.split_once(' ').filter(|(_, it)| it.contains(name)) {
-            who.insert(format!("the host's {service}"));
-        }
-    }
-    Ok(who.into_iter().collect())
 }
 
 /// What is in the namespace.
