@@ -161,6 +161,8 @@ impl Drop for World {
             Ok(self.waiter.try_wait()?.is_some())
         });
         for service in self.services.values_mut() {
+            // One that was stopped does not notice that what it waits for has ended.
+            let _ = service.waiter.kill();
             let _ = service.waiter.wait();
         }
     }

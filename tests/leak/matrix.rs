@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use lab::{
     dice::Dice,
-    leak::{Plan, State, Stimulus, Verdict, run},
+    leak::{Plan, Plant, State, Stimulus, Verdict, run},
 };
 
 fn state(state: State) -> Result<()> {
@@ -15,6 +15,7 @@ fn state(state: State) -> Result<()> {
         states: [state].into(),
         stimuli: Stimulus::ALL.into(),
         workers: 1,
+        plant: None,
     };
     let table = run(&plan, &|line| eprintln!("{line}"))?;
     ensure!(table.fail == 0, "{}", table.failures().join("\n"));
@@ -54,6 +55,55 @@ fn leak_nothing_when_the_hosts_dns_changes() -> Result<()> {
 #[test]
 fn leak_nothing_when_the_tunnel_is_off_and_its_apps_run_on() -> Result<()> {
     state(State::F10)
+}
+
+/// What is planted is found, by the cells that it is of, where their family is on the uplink at all.
+fn found(plant: Plant, by: &[Stimulus]) -> Result<()> {
+    let plan = Plan {
+        seed: Dice::new(&format!("{plant:?}"))?.seed(),
+        states: [State::F00].into(),
+        stimuli: by.iter().copied().collect(),
+        workers: 2,
+        plant: Some(plant),
+    };
+    let table = run(&plan, &|line| eprintln!("{line}"))?;
+    for cell in &table.cells {
+        let Verdict::Fail { why } = &cell.verdict else {
+            bail!("{:?} passes with {plant:?}", cell.stimulus);
+        };
+        // By what it saw, and not because something went wrong before.
+        let words = ["in the clear", "was asked", "heard it", "is visible"];
+        let is_leak = |text: &String| words.iter().any(|word| text.contains(word));
+        ensure!(why.iter().any(is_leak), "{:?}: {why:?}", cell.stimulus);
+    }
+    Ok(())
+}
+
+#[test]
+fn leak_of_a_plain_forwarder_fails_its_cells() -> Result<()> {
+    found(
+        Plant::PlainForwarder,
+        &[Stimulus::S01, Stimulus::S03, Stimulus::S11, Stimulus::S23],
+    )
+}
+
+#[test]
+fn leak_of_another_link_fails_its_cells() -> Result<()> {
+    found(
+        Plant::Link,
+        &[
+            Stimulus::S01,
+            Stimulus::S03,
+            Stimulus::S05,
+            Stimulus::S23,
+            Stimulus::S27,
+        ],
+    )
+}
+
+#[test]
+fn leak_of_a_name_service_fails_its_cells() -> Result<()> {
+    found(Plant::NameService, &[Stimulus::S09])
 }
 
 #[test]

@@ -191,11 +191,25 @@ pub struct Plan {
     pub stimuli: BTreeSet<Stimulus>,
     /// Worlds at once.
     pub workers: usize,
+    /// Of tests of the matrix itself.
+    pub plant: Option<Plant>,
+}
+
+/// A leak that a test of the matrix plants in every world of a run: cells have to fail then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    /// The data plane sends packets as they are.
+    PlainForwarder,
+    /// The namespace has another link, to the host.
+    Link,
+    /// The app reaches the host's name service.
+    NameService,
 }
 
 /// A world to run in.
 #[derive(Debug, Clone)]
 struct Job {
+    plant: Option<Plant>,
     state: State,
     /// Which form of the fault.
     variant: usize,
@@ -245,6 +259,7 @@ fn jobs(plan: &Plan) -> Vec<Job> {
             }
             if plan.states.contains(&state) {
                 jobs.push(Job {
+                    plant: plan.plant,
                     state,
                     variant,
                     uplinks,

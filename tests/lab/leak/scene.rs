@@ -8,11 +8,11 @@ use nix::{
     unistd::Pid,
 };
 
-use super::Job;
+use super::{Job, Plant};
 use crate::{
     ALICE, BOB, Marker, Program, Running, Spec, World, addr, fakes,
     frame::Mac,
-    net,
+    net::{self, Sabotage},
     probe::Probe,
     world::{Hung, READY, until},
 };
@@ -48,6 +48,8 @@ impl Scene {
             uplinks: job.uplinks.clone(),
             servers: 2,
             inside: true,
+            sabotage: (job.plant == Some(Plant::PlainForwarder))
+                .then_some(Sabotage::PlainForwarder),
             ..Spec::product()
         })?;
         // As distributions have it: without it no user could send an echo request anywhere.
@@ -109,6 +111,27 @@ impl Scene {
             self.flows("before the fault")?;
         }
         Ok(())
+    }
+
+    /// Plants what the matrix has to find.
+    pub fn plant(&self, plant: Plant) -> Result<()> {
+        match plant {
+            // From the start.
+            Plant::PlainForwarder => Ok(()),
+            Plant::Link => {
+                let link = &self.link;
+                self.sh(&format!(
+                    "ip link add planted type veth peer name planted0 netns {link}
+                     ip addr add 192.0.2.254/31 dev planted; ip link set planted up; sysctl -qw net.ipv4.ip_forward=1
+                     ip -n {link} addr add 192.0.2.255/31 dev planted0; ip -n {link} link set planted0 up
+                     ip -n {link} route replace 198.51.100.0/24 via 192.0.2.254"
+                ))
+            }
+            Plant::NameService => {
+                let app = self.world.app_pid(&ALICE, "roles")?;
+                self.world.graft("/run/nscd", app)
+            }
+        }
     }
 
     fn pinned(&self) -> Result<Vec<String>> {
@@ -244,24 +267,14 @@ impl Scene {
 
     /// All of the product stands still, and then goes on.
     pub fn freeze(&mut self, time: Duration) -> Result<()> {
-        let mut pids = Vec::new();
-        for program in [
+        let hung = self.world.hang_all(&[
             Program::Helper,
             Program::DataPlane,
             Program::Warden,
             Program::Bus,
-        ] {
-            pids.extend(self.world.processes(program.name())?);
-        }
-        ensure!(pids.len() >= 4, "only {} processes", pids.len());
-        let tell = |signal| {
-            for pid in &pids {
-                let _ = kill(Pid::from_raw(*pid), signal);
-            }
-        };
-        tell(Signal::SIGSTOP);
+        ])?;
         thread::sleep(time);
-        tell(Signal::SIGCONT);
+        drop(hung);
         Ok(())
     }
 

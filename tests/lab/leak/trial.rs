@@ -113,6 +113,9 @@ fn trial(
     scene
         .begin(&first, job.state.begins_protected(job.variant))
         .context("the app")?;
+    if let Some(plant) = job.plant {
+        scene.plant(plant)?;
+    }
     let place = inside(scene)?;
     let volley = Volley::new(&place, stimuli)?;
     let handed = Marker::new()?;

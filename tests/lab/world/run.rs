@@ -287,19 +287,35 @@ impl World {
     /// # Errors
     /// It does not run.
     pub fn hang(&self, program: Program) -> Result<Hung> {
+        self.hang_all(&[program])
+    }
+
+    /// The same with several.
+    ///
+    /// # Errors
+    /// One does not run.
+    pub fn hang_all(&self, programs: &[Program]) -> Result<Hung> {
         let mut hung = Hung(Vec::new());
-        for pid in self.processes(program.name())? {
+        for program in programs {
+            self.stop_processes(*program, &mut hung)?;
+        }
+        Ok(hung)
+    }
+
+    fn stop_processes(&self, program: Program, hung: &mut Hung) -> Result<()> {
+        let pids = self.processes(program.name())?;
+        ensure!(!pids.is_empty(), "no {}", program.name());
+        for pid in pids {
             let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
             let parent = status
                 .lines()
                 .find_map(|line| line.strip_prefix("PPid:"))
                 .with_context(|| format!("the parent of {pid}"))?;
             // nsenter(1) stops when its child does.
-            hung.0 = vec![pid, parent.trim().parse()?];
+            hung.0.extend([pid, parent.trim().parse()?]);
             kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
         }
-        ensure!(!hung.0.is_empty(), "no {}", program.name());
-        Ok(hung)
+        Ok(())
     }
 
     /// A shell in the world's host network on this terminal, until it ends.

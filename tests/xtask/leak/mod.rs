@@ -47,6 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         states: states.into_iter().collect(),
         stimuli: stimuli.into_iter().collect(),
         workers: arguments.workers,
+        plant: None,
     };
     let table = run_plan(&plan, &|line| println!("{line}"))?;
     let folder = programs::target()?.join("leak");
