@@ -12,7 +12,9 @@ use super::repo;
 const LIST: &str = "tests/xtask/setup/packages.toml";
 
 /// Comes with Rust or with the distribution, or setup could not run.
-const GIVEN: &[&str] = &["apt-get", "cargo", "dnf", "pacman", "rustc", "rustup"];
+const GIVEN: &[&str] = &[
+    "apt-get", "cargo", "dnf", "dpkg-deb", "pacman", "rustc", "rustup",
+];
 
 /// Words of messages and arguments that are programs somewhere.
 const WORDS: &[&str] = &[
@@ -183,6 +185,24 @@ fn no_resolver_is_ever_installed() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_fetched_for_overlays_is_never_installed() {
+    let list = repo::manifest(LIST).unwrap();
+    let fetched = list["overlay"].as_array().unwrap();
+    assert!(fetched.iter().any(|name| name.as_str() == Some("nscd")));
+    for need in list["need"].as_array().unwrap() {
+        for name in need["debian"].as_array().unwrap() {
+            assert!(!fetched.contains(name), "{name}");
+        }
+    }
+    // The one command that names them fetches only.
+    let install = repo::read("tests/xtask/setup/install.rs").unwrap();
+    let fetch = install.split("\nfn fetch(").nth(1).unwrap();
+    let fetch = fetch.split("\n}\n").next().unwrap();
+    assert!(fetch.contains("\"--download-only\""));
+    assert_eq!(install.matches("overlay)?").count(), 1);
 }
 
 #[test]

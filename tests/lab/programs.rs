@@ -89,6 +89,14 @@ pub fn target() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
+/// Where `cargo xtask setup` puts packages that tests lay over systems of their own.
+///
+/// # Errors
+/// This program is in no target folder.
+pub fn overlay() -> Result<PathBuf> {
+    Ok(target()?.join("overlay"))
+}
+
 /// The binary that has the roles: `xtask`, which is this program or was built beside it.
 pub(crate) fn roles() -> Result<PathBuf> {
     let own = std::env::current_exe()?;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Boots the machine's own systemd as process 1 of new namespaces, over an overlay of / whose upper side is a tmpfs.
-# Nothing of the machine changes. Run by system.rs as: system-boot.sh FOLDER (an empty folder to mount on),
+# Nothing of the machine changes. Run by system.rs as: system-boot.sh FOLDER [PACKAGES] (an empty folder to mount on, and one with Debian packages to lay over it),
 # in fresh mount, pid, uts, ipc, net and cgroup namespaces. Standard input: what to install, a line a file: mode, source, destination, with tabs between.
 set -eu
 R=$1
@@ -25,6 +25,12 @@ mount -t tmpfs -o mode=1777 shm "$R/dev/shm"
 ln -s pts/ptmx "$R/dev/ptmx"
 ln -s /proc/self/fd "$R/dev/fd"
 mknod -m 0666 "$R/dev/net/tun" c 10 200
+
+if [ -n "${2:-}" ]; then
+    for package in "$2"/*.deb; do
+        dpkg-deb --extract "$package" "$R"
+    done
+fi
 
 # What the machine itself has of Lonewire is not part of the test.
 rm -rf "$R/var/lib/lonewire" "$R/etc/lonewire"

@@ -60,18 +60,16 @@ impl System {
     /// # Errors
     /// As [`System::boot`].
     pub fn boot_with(programs: &Path) -> Result<Self> {
-        let project = project();
-        let mut list = String::new();
-        for file in install::list(&project)? {
-            let origin = file.origin(&project, programs)?;
-            list += &format!(
-                "{}\t{}\t{}\n",
-                file.mode,
-                origin.display(),
-                file.destination
-            );
-        }
-        Self::boot_from(&list)
+        Self::boot_over(&to_install(programs)?, None)
+    }
+
+    /// The same with the contents of a folder's Debian packages laid over it; nothing of them is run or installed.
+    ///
+    /// # Errors
+    /// As [`System::boot`].
+    pub fn boot_with_packages(packages: &Path) -> Result<Self> {
+        let list = to_install(&crate::programs::built()?)?;
+        Self::boot_over(&list, Some(packages))
     }
 
     /// The same with nothing of Lonewire in it: for packages.
@@ -79,7 +77,7 @@ impl System {
     /// # Errors
     /// As [`System::boot`].
     pub fn boot_bare() -> Result<Self> {
-        Self::boot_from("")
+        Self::boot_over("", None)
     }
 
     /// The machine that this runs on, for a suite in a virtual machine. Dropping it does nothing; nothing but a throw-away machine may be taken.
@@ -99,7 +97,7 @@ impl System {
         })
     }
 
-    fn boot_from(list: &str) -> Result<Self> {
+    fn boot_over(list: &str, packages: Option<&Path>) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         ensure!(nix::unistd::geteuid().is_root(), "ring system needs root");
         sweep(&cgroup2()?, remove_cgroup);
@@ -126,6 +124,7 @@ impl System {
             .args(["--propagation", "private", "--fork", "--kill-child", "bash"])
             .arg(folder.path().join("boot"))
             .arg(folder.path().join("root"))
+            .args(packages)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -443,4 +442,20 @@ fn sweep(folder: &Path, remove: impl Fn(&Path) -> std::io::Result<()>) {
             let _ = remove(&entry.path());
         }
     }
+}
+
+/// What the system gets of Lonewire, a line a file, as the boot script reads it.
+fn to_install(programs: &Path) -> Result<String> {
+    let project = project();
+    let mut list = String::new();
+    for file in install::list(&project)? {
+        let origin = file.origin(&project, programs)?;
+        list += &format!(
+            "{}\t{}\t{}\n",
+            file.mode,
+            origin.display(),
+            file.destination
+        );
+    }
+    Ok(list)
 }

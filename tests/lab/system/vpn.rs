@@ -101,6 +101,7 @@ impl Vpn {
         let roles = install_roles(system)?;
         let dns = format!("{INSIDE}:53");
         let record = format!("{NAME}={INSIDE}");
+        let any = format!("*.probe.demo={INSIDE}");
         serve(
             system,
             "vpn-dns",
@@ -112,6 +113,7 @@ impl Vpn {
                 "/run/vpn-dns.log",
                 &dns,
                 &record,
+                &any,
             ],
         )?;
         serve(
@@ -183,7 +185,7 @@ impl Vpn {
 /// Runs a server in the namespace as a unit of the system.
 ///
 /// # Errors
-/// systemd refuses.
+/// It cannot be started.
 pub fn serve(system: &System, unit: &str, argv: &[&str]) -> Result<()> {
     let mut line = vec!["systemd-run", "--quiet", "--collect", "--unit", unit];
     line.extend(["-p", "NetworkNamespacePath=/run/netns/vpn", "--"]);

@@ -48,6 +48,9 @@ pub fn install(missing: &Missing) -> Result<()> {
         };
         call(command.args(&packages))?;
     }
+    if !missing.overlay.is_empty() {
+        fetch(&missing.overlay)?;
+    }
     if missing.tun {
         fs::create_dir_all("/dev/net")?;
         call(Command::new("mknod").args(["-m", "0666", TUN, "c", "10", "200"]))?;
@@ -68,6 +71,28 @@ pub fn install(missing: &Missing) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Fetches packages and what they need beyond what is installed: files in a folder, nothing more.
+fn fetch(names: &[String]) -> Result<()> {
+    let folder = lab::programs::overlay()?;
+    // All of one day: what was fetched before may be older than what it is laid over.
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(folder.join("partial"))?;
+    if lists_are_stale() {
+        call(apt().args(["update", "--quiet"]))?;
+    }
+    let archives = format!("Dir::Cache::archives={}", folder.display());
+    // The folder may be one that apt's own user does not reach.
+    call(
+        apt()
+            .args(["install", "--download-only", "--yes", "--quiet"])
+            .args(["--no-install-recommends", "-o", &archives])
+            .args(["-o", "APT::Sandbox::User=root"])
+            .args(names),
+    )
 }
 
 fn apt() -> Command {

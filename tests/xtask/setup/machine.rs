@@ -63,6 +63,15 @@ pub fn has_file(pattern: &str) -> bool {
         .any(|path| path.exists())
 }
 
+/// Whether a folder holds a package's file.
+pub fn has_package(folder: &Path, name: &str) -> bool {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let start = format!("{name}_");
+    files
+        .filter_map(|file| file.file_name().into_string().ok())
+        .any(|file| file.starts_with(&start) && file.ends_with(".deb"))
+}
+
 /// Whether cargo has a subcommand. One of rustup's is there as a file even where its component is not: it is run.
 pub fn has_tool(name: &str) -> bool {
     let mut command = cargo();

@@ -37,6 +37,8 @@ pub enum Purpose {
 #[serde(deny_unknown_fields)]
 struct List {
     need: Vec<Need>,
+    /// Debian's packages that are fetched, and never installed on this machine: tests lay them over a system of their own.
+    overlay: Vec<String>,
     tool: Vec<Tool>,
 }
 
@@ -103,6 +105,8 @@ struct Missing {
     /// Packages, and what is wanted of each.
     packages: Vec<(String, Vec<String>)>,
     tools: Vec<Tool>,
+    /// Packages to fetch only.
+    overlay: Vec<String>,
     /// What `setup` makes itself.
     tun: bool,
     /// What only the person can mend.
@@ -111,7 +115,11 @@ struct Missing {
 
 impl Missing {
     fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.tools.is_empty() && !self.tun && self.beyond.is_empty()
+        self.packages.is_empty()
+            && self.tools.is_empty()
+            && self.overlay.is_empty()
+            && !self.tun
+            && self.beyond.is_empty()
     }
 
     fn lines(&self) -> Vec<String> {
@@ -123,6 +131,10 @@ impl Missing {
         lines.extend(self.tools.iter().map(|tool| match &tool.source {
             Source::Crate(name) => format!("crate {name} (for cargo {}; built here)", tool.name),
             Source::Component(name) => format!("rustup component {name} (for cargo {})", tool.name),
+        }));
+        let fetched = self.overlay.iter();
+        lines.extend(fetched.map(|name| {
+            format!("package {name} (fetched for systems that tests make; not installed here)")
         }));
         if self.tun {
             lines.push(format!("device {}", machine::TUN));
@@ -237,6 +249,13 @@ fn look(purpose: Purpose) -> Result<Missing> {
         .into_iter()
         .filter(|tool| tool.purpose <= purpose && !machine::has_tool(&tool.name))
         .collect();
+    if purpose >= Purpose::Tests && matches!(distribution, Some(Distribution::Debian)) {
+        let folder = lab::programs::overlay()?;
+        missing.overlay = list.overlay;
+        missing
+            .overlay
+            .retain(|name| !machine::has_package(&folder, name));
+    }
     missing.tun = !machine::has_tun();
     missing.beyond.extend(machine::kernel_lacks());
     Ok(missing)
