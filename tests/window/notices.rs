@@ -88,12 +88,13 @@ fn a_blocked_tunnels_notification_leads_to_it_and_tries_again() -> Result<()> {
 
     window.click("list item", "alpha, Off")?;
     is_shown(&window, "alpha, Off")?;
-    world.restart(Program::DataPlane)?;
+    // While it is told still: once the tunnel is back of itself, so is what was told of it.
     desktop
         .notices
         .click(&desktop.session, &notice, Some("Try Again"))?;
-    window.find_within(LIMIT, "list item", "beta, Protected · 1 app")?;
     is_shown(&window, "beta, *")?;
+    world.restart(Program::DataPlane)?;
+    window.find_within(LIMIT, "list item", "beta, Protected · 1 app")?;
     assert_eq!(window.complaints(), [""; 0]);
     Ok(())
 }

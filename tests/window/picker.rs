@@ -51,6 +51,11 @@ fn stage() -> Result<Stage> {
             format!("[Desktop Entry]\nType=Application\nExec={home}/{program}\n{rest}"),
         )?;
     }
+    // The bus would start it: it names no program, and nothing here can run it. It is in every list that is read.
+    fs::write(
+        world.path(&format!("{folder}/org.example.Bus.desktop")),
+        "[Desktop Entry]\nType=Application\nName=Bus\nIcon=bus\nDBusActivatable=true\n",
+    )?;
     world.sh(&format!("chown -R {}:{} {home}", ALICE.uid, ALICE.gid))?;
     let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
     Ok(Stage { world, desktop })

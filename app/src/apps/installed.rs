@@ -77,9 +77,9 @@ impl InstalledApp {
             .iter()
             .map(|keyword| keyword.as_str())
             .chain(generic.iter().map(|name| name.as_str()));
-        let program = info.executable();
-        let program = program.file_name().unwrap_or_default().to_string_lossy();
-        app.imp().text.replace(Text::new(&name, keywords, &program));
+        let program = program(info).unwrap_or_default();
+        let program = program.rsplit('/').next().unwrap_or_default();
+        app.imp().text.replace(Text::new(&name, keywords, program));
         app.imp().age.set(age(id, recent));
         Some(app)
     }
@@ -114,6 +114,13 @@ impl InstalledApp {
             .cmp(&other.rank(search))
             .then_with(|| self.order().cmp(&other.order()))
     }
+}
+
+/// The program of a desktop file; one that the bus starts may name none. GLib's own call for it has no way to say so: its binding ends the process.
+pub(super) fn program(info: &gio_unix::DesktopAppInfo) -> Option<String> {
+    let line = info.string("Exec")?;
+    let words = glib::shell_parse_argv(line.as_str()).ok()?;
+    Some(words.first()?.to_string_lossy().into_owned())
 }
 
 fn age(id: &str, recent: &[String]) -> usize {

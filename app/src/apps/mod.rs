@@ -7,7 +7,7 @@ mod prepare;
 mod recent;
 mod search;
 
-pub use icons::icon;
+pub use icons::{icon, shown};
 pub use installed::{Installed, InstalledApp};
 pub use prepare::{Plan, Problem, Program, outside, plan};
 pub use recent::note;

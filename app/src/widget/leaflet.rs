@@ -82,10 +82,14 @@ glib::wrapper! {
 }
 
 impl Split {
-    /// Shows the page, where it is one at a time.
+    /// Shows the page, where it is one at a time; where it is not, it is the one that stays when the window gets narrow. The leaflet takes the
+    /// focus along, which is for those alone who see nothing else.
     pub fn show_page(&self) {
-        if let Some(page) = self.page() {
-            self.imp().leaflet().set_visible_child(&page);
+        let Some(page) = self.page() else { return };
+        let focus = self.root().and_then(|root| root.focus());
+        self.imp().leaflet().set_visible_child(&page);
+        if let Some(focus) = focus.filter(|_| !self.folded()) {
+            focus.grab_focus();
         }
     }
 

@@ -6,7 +6,10 @@ use adw::{prelude::*, subclass::prelude::*};
 use gettextrs::gettext;
 use gtk::{CompositeTemplate, glib};
 
-use crate::{a11y, apps::InstalledApp};
+use crate::{
+    a11y,
+    apps::{self, InstalledApp},
+};
 
 mod imp {
     use super::*;
@@ -81,10 +84,7 @@ impl PickerRow {
     fn show_app(&self, item: &gtk::ListItem, app: &InstalledApp) {
         let imp = self.imp();
         let (title, description) = (app.title(), app.description());
-        match app.icon() {
-            Some(icon) => imp.icon.set_from_gicon(&icon),
-            None => imp.icon.set_icon_name(Some("application-x-executable")),
-        }
+        imp.icon.set_from_gicon(&apps::shown(app.icon()));
         imp.title.set_label(&title);
         imp.description.set_label(&description);
         imp.description.set_visible(!description.is_empty());
