@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use lab::{ALICE, Program, Spec, World, addr, probe::Probe, product::text, world::until};
+use lab::{ALICE, Marker, Program, Spec, World, addr, probe::Probe, product::text, world::until};
 
 /// Silence is told within 15 s of a program's sending.
 const SILENCE: Duration = Duration::from_secs(25);
@@ -166,4 +166,59 @@ fn a_killed_helper_finds_its_tunnels_and_apps_again() -> Result<()> {
     })?;
     assert_eq!(text(&probe.ask(&web)?, "body"), lab::net::VPN_EXIT_V4);
     world.uplinks_report(&[])?.assert_clean()
+}
+
+#[test]
+fn a_helper_stopped_replaced_and_started_anew_adopts_all_and_nothing_is_disturbed() -> Result<()> {
+    let mut world = ready()?;
+    let marker = Marker::new()?;
+    let mut probe = Probe::with_traffic(&world, &ALICE, "demo", &marker)?;
+    let flows = |what: &str, probe: &mut Probe| -> Result<()> {
+        let before = probe.ask("counts")?;
+        let kinds = ["udp", "tcp", "dns", "stream"];
+        until(lab::world::READY, what, || {
+            let now = probe.ask("counts")?;
+            Ok(kinds
+                .iter()
+                .all(|kind| now[kind].as_u64() > before[kind].as_u64()))
+        })?;
+        assert_eq!(
+            probe.ask("counts")?["streams"],
+            1,
+            "{what}: the stream broke"
+        );
+        Ok(())
+    };
+    flows("traffic", &mut probe)?;
+    let plane = world.processes(Program::DataPlane.name())?;
+    let old = world.processes(Program::Helper.name())?;
+    for pid in &old {
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(*pid),
+            nix::sys::signal::Signal::SIGTERM,
+        )?;
+    }
+    until(lab::world::READY, "the helper to stop", || {
+        Ok(world.processes(Program::Helper.name())?.is_empty())
+    })?;
+    flows("no helper", &mut probe)?;
+    // As a package does it: other files under the same names.
+    for name in ["lonewire-helper", "lonewire-warden", "lonewire-wireguard"] {
+        let path = format!("/usr/libexec/lonewire/{name}");
+        world.sh(&format!(
+            "cp {path} {path}.new; umount -l {path}; mv -f {path}.new {path}"
+        ))?;
+    }
+    world.restart(Program::Helper)?;
+    world.wait_state(&ALICE, "demo", "protected", lab::world::READY)?;
+    flows("the new helper", &mut probe)?;
+    assert_eq!(world.processes(Program::DataPlane.name())?, plane);
+    assert_eq!(world.apps(&ALICE)?.len(), 1);
+    // With the new warden, and a new data plane.
+    let out = world.run_inside(&ALICE, "demo", &["true"])?;
+    assert_eq!(out.code, 0, "{out:?}");
+    world.kill(Program::DataPlane)?;
+    flows("the new data plane", &mut probe)?;
+    let report = world.uplinks_report(&[marker])?;
+    report.assert_clean()
 }

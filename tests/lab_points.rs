@@ -24,13 +24,19 @@ const VARIABLE: &str = "LONEWIRE_POINTS";
 const BY_CHANCE: usize = 4;
 
 const FILE: &str = "/run/lonewire/points";
+const SLEEP: &[&str] = &["run", "-t", "demo", "--detach", "--", "sleep", "98765"];
+
 const LOG: &str = "/run/lonewire/points.log";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
     Up,
     Launch,
+    /// In a tunnel that is off.
+    FirstLaunch,
     Down,
+    /// Under an app.
+    ForcedDown,
     Import,
     Switch,
 }
@@ -39,8 +45,8 @@ impl Op {
     fn word(self) -> &'static str {
         match self {
             Self::Up => "up",
-            Self::Launch => "launch",
-            Self::Down => "down",
+            Self::Launch | Self::FirstLaunch => "launch",
+            Self::Down | Self::ForcedDown => "down",
             Self::Import => "import",
             Self::Switch => "switch",
         }
@@ -51,10 +57,20 @@ impl Op {
         match self {
             Self::Up => plan::up(true).map(plan::Step::name).to_vec(),
             Self::Launch => plan::launch().to_vec(),
+            Self::FirstLaunch => [Self::Up.steps(), Self::Launch.steps()].concat(),
+            // The rest comes when the app ends.
+            Self::ForcedDown => vec![plan::Undo::DeleteLink.name()],
             Self::Down => plan::down().into_iter().map(plan::Undo::name).collect(),
             Self::Import => vec![plan::SAVE],
             Self::Switch => plan::switch().map(plan::Change::name).to_vec(),
         }
+    }
+}
+
+impl Op {
+    /// Whether its steps' points are struck in each run: those of the others are the same steps.
+    fn is_whole(self) -> bool {
+        !matches!(self, Self::FirstLaunch | Self::ForcedDown)
     }
 }
 
@@ -83,6 +99,16 @@ fn killed_at_any_point_of_a_launch() -> Result<()> {
 }
 
 #[test]
+fn killed_at_any_point_of_a_launch_that_connects() -> Result<()> {
+    points(Op::FirstLaunch)
+}
+
+#[test]
+fn killed_at_any_point_of_going_down_under_an_app() -> Result<()> {
+    points(Op::ForcedDown)
+}
+
+#[test]
 fn killed_at_any_point_of_going_down() -> Result<()> {
     points(Op::Down)
 }
@@ -106,8 +132,9 @@ fn points(op: Op) -> Result<()> {
             ensure!(has, "no point {side} {step}: {passed:?}");
         }
     }
-    let (mut chosen, mut others): (Vec<Point>, Vec<Point>) =
-        passed.into_iter().partition(|(_, of, _)| of != "await");
+    let (mut chosen, mut others): (Vec<Point>, Vec<Point>) = passed
+        .into_iter()
+        .partition(|(_, of, _)| op.is_whole() && of != "await");
     if std::env::var(VARIABLE).is_ok_and(|word| word == "all") {
         chosen.append(&mut others);
     } else {
@@ -213,6 +240,7 @@ impl Scene {
     fn prepare(&self) -> Result<()> {
         match self.op {
             Op::Launch | Op::Down => self.cli(&["up", "demo"]).map(drop),
+            Op::ForcedDown => self.cli(SLEEP).map(drop),
             Op::Import => {
                 let from = self.world.path(&format!("{}/other.conf", ALICE.home));
                 let to = self.world.path(&format!("{}/fresh.conf", ALICE.home));
@@ -228,7 +256,7 @@ impl Scene {
                     Some(ALICE.gid),
                 )?)
             }
-            Op::Up | Op::Switch => Ok(()),
+            Op::Up | Op::FirstLaunch | Op::Switch => Ok(()),
         }
     }
 
@@ -236,8 +264,9 @@ impl Scene {
         let fresh = format!("{}/fresh.conf", ALICE.home);
         let line: &[&str] = match self.op {
             Op::Up => &["up", "demo"],
-            Op::Launch => &["run", "-t", "demo", "--detach", "--", "sleep", "98765"],
+            Op::Launch | Op::FirstLaunch => SLEEP,
             Op::Down => &["down", "demo"],
+            Op::ForcedDown => &["down", "demo", "--force"],
             Op::Import => &["import", &fresh, "--name", "fresh"],
             Op::Switch => &["switch", "demo", "other"],
         };
@@ -273,7 +302,14 @@ impl Scene {
             .wait_state(&ALICE, "steady", "protected", READY)?;
         match self.op {
             Op::Up | Op::Down => self.is_off_or_up(),
-            Op::Launch => self.is_known_or_never_was(),
+            Op::Launch | Op::FirstLaunch => self.is_known_or_never_was(),
+            Op::ForcedDown => {
+                self.is_known_or_never_was()?;
+                ensure!(self.world.processes("sleep")?.len() == 1, "the app is gone");
+                let state = self.world.tunnel(&ALICE, "demo", "state")?;
+                ensure!(matches!(&*state, "off" | "protected"), "{state}");
+                Ok(())
+            }
             Op::Import => {
                 let names = self.world.names(&ALICE)?;
                 if names.iter().any(|name| name == "fresh") {
@@ -355,7 +391,7 @@ impl Scene {
                 }
                 Ok(())
             }
-            Op::Up | Op::Launch | Op::Down => {
+            Op::Up | Op::Launch | Op::FirstLaunch | Op::Down | Op::ForcedDown => {
                 for app in self.world.apps(&ALICE)? {
                     if text(&app, "name") == "sleep" && text(&app, "state") == "running" {
                         self.cli(&["stop", text(&app, "id")])?;
