@@ -291,7 +291,10 @@ fn a_network_of_the_other_family_is_told_plainly() -> Result<()> {
     ensure!(config.contains(&other.to_string()), "{config}");
     world.import_text(&ALICE, "demo", &config)?;
     let out = world.cli(&ALICE, &["up", "demo"])?;
-    ensure!(out.code == 3, "{out:?}");
+    ensure!(
+        out.code == 3 && out.stderr.contains("this network has only IPv6"),
+        "{out:?}"
+    );
     until(SOON, "the reason", || {
         let tunnels = world.tunnels(&ALICE)?;
         let demo = tunnels.first().context("no tunnel")?;

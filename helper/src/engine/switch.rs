@@ -95,7 +95,11 @@ impl<P: Ports> Engine<P> {
         let up = tunnel.up().ok_or(OFF)?;
         let of = (!is_own).then(|| other.id.clone());
         let was = up.record.borrow().clone();
-        if was.of == of && was.revision == kept.head.revision {
+        let is_there = was.of == of
+            && was.revision == kept.head.revision
+            && steps::addressing(&was) == wanted.addressing
+            && was.dns == wanted.dns;
+        if is_there {
             return Ok(());
         }
         let Some(old_device) = up.device.borrow().clone() else {

@@ -139,7 +139,7 @@ fn tunnel(id: &str, info: &TunnelInfo) -> Value {
     json!({
         "id": id, "name": info.name, "state": info.state.as_str(), "since": time::rfc3339(info.since),
         "reason": info.reason.as_deref().map(snake), "apps": info.apps, "shared": info.shared,
-        "public_key": info.public_key, "warnings": warnings,
+        "public_key": info.public_key, "warnings": warnings, "switched_to": info.switched_to,
     })
 }
 
@@ -176,6 +176,7 @@ mod tests {
                 "tunnel": {
                     "id": "t1", "name": "home", "state": "blocked", "since": null, "reason": "no_handshake",
                     "apps": 0, "shared": false, "public_key": "", "warnings": [],
+                    "switched_to": null,
                 },
             })
         );

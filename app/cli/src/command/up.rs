@@ -8,7 +8,7 @@ use crate::{
     complete,
     context::Context,
     failure::{Exit, Failure},
-    helper_error::{About, quoted},
+    helper_error::{About, quoted, reason_words},
     print, select, time,
 };
 
@@ -55,9 +55,12 @@ pub fn not_protected(info: &TunnelInfo) -> Failure {
         Exit::Timeout,
         "not_protected",
         format!(
-            "“{}” is {}: the server has not answered yet",
+            "“{}” is {}: {}",
             info.name,
-            info.state.as_str()
+            info.state.as_str(),
+            info.reason
+                .as_deref()
+                .map_or("the server has not answered yet", reason_words),
         ),
     )
     .hint("Connecting goes on, and its programs are offline until there is one.")

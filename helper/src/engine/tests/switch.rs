@@ -103,12 +103,22 @@ async fn a_switch_changes_all_under_its_apps_and_nothing_that_is_saved() {
         bed.connect(&copy, 10).await.unwrap();
         assert!(matches!(bed.switch(&id, &id).await, Err(Error::KeyInUse)));
         bed.disconnect(&copy, false).await.unwrap();
-        // Once more is nothing; then back.
+        // Once more is nothing, but for what was changed since; then back.
         bed.switch(&id, &other).await.unwrap();
         assert_eq!(world.0.ended.get(), 1);
+        let change = OptionsChange {
+            mtu: Some(Some(1310)),
+            ..OptionsChange::default()
+        };
+        let set = bed
+            .handle
+            .set_options(Grant::for_test(ANNA), other.clone(), change);
+        set.await.unwrap();
+        bed.switch(&id, &other).await.unwrap();
+        assert_eq!((what_is(&world), world.0.ended.get()), (Is::New, 2));
         bed.switch(&id, &id).await.unwrap();
         assert_eq!(switched_to(&bed, &id).await, None);
-        assert_eq!((what_is(&world), world.0.ended.get()), (Is::Old, 2));
+        assert_eq!((what_is(&world), world.0.ended.get()), (Is::Old, 3));
         bed.connect(&other, 10).await.unwrap();
         bed.disconnect(&other, false).await.unwrap();
         // A new data plane gets what it was switched to.
