@@ -11,9 +11,9 @@ use super::repo;
 
 const LIST: &str = "tests/xtask/setup/packages.toml";
 
-/// Comes with Rust or with the distribution, or setup could not run.
+/// Comes with Rust or with the distribution, or setup could not run; or is not needed: where there is no Java, that part is left out and told.
 const GIVEN: &[&str] = &[
-    "apt-get", "cargo", "dnf", "dpkg-deb", "pacman", "rustc", "rustup",
+    "apt-get", "cargo", "dnf", "dpkg-deb", "javac", "pacman", "rustc", "rustup",
 ];
 
 /// Words of messages and arguments that are programs somewhere.

@@ -28,7 +28,8 @@ mknod -m 0666 "$R/dev/net/tun" c 10 200
 
 if [ -n "${2:-}" ]; then
     for package in "$2"/*.deb; do
-        dpkg-deb --extract "$package" "$R"
+        # Where /lib leads to /usr/lib it stays so.
+        dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$R"
     done
 fi
 

@@ -226,7 +226,16 @@ fn leak_no_name_to_the_hosts_real_resolvers() -> Result<()> {
         host.look_up(&mut inside, &ways, "all restarted, resolv.conf replaced")?;
         let mut second = Shell::start(&anna, &["lonewire", "run", "-t", "demo", "--", "sh"])?;
         host.look_up(&mut second, &ways, "an app started beside all of them")?;
-        host.control(&mut outside, &ways)
+        host.control(&mut outside, &ways)?;
+        // An app that nscd is within reach of asks the host: that is what the silence was worth.
+        second.run("cut -d' ' -f4 /proc/$PPID/stat > ~/pid")?;
+        let pid = anna.check(&["cat", "pid"])?;
+        let roles = system.roles()?;
+        system.check(&[roles, "role", "graft", "/run/nscd", &pid])?;
+        let name = format!("{}.probe.demo", Marker::new()?.hex());
+        second.run(&format!("getent ahosts {name}"))?;
+        ensure!(host.was_asked("host-dns", &name)?, "nscd was not asked");
+        Ok(())
     };
     run().with_context(|| system.last_words())
 }
