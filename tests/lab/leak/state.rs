@@ -132,7 +132,8 @@ impl State {
             (Self::F13, 0) | (Self::F14, 0) => Flow::GoesOn,
             (Self::F02 | Self::F06 | Self::F07 | Self::F08 | Self::F12 | Self::F14, _)
             | (Self::F19, 0) => Flow::ComesBack,
-            (Self::F01, _) => Flow::ComesBack,
+            // A link that is deleted is made anew by the helper.
+            (Self::F01, _) | (Self::F03, 1) => Flow::ComesBack,
             _ => Flow::Ends,
         }
     }
@@ -141,9 +142,9 @@ impl State {
     pub(super) fn is_silent(self, variant: usize) -> bool {
         matches!(
             (self, variant),
-            (Self::F01 | Self::F02 | Self::F03 | Self::F10 | Self::F18, _)
+            (Self::F01 | Self::F02 | Self::F10 | Self::F18, _)
+                | (Self::F03 | Self::F11, 0)
                 | (Self::F06 | Self::F13 | Self::F14 | Self::F19, 1)
-                | (Self::F11, 0)
         )
     }
 
