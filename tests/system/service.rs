@@ -27,7 +27,8 @@ fn it_ends_when_nobody_needs_it_and_comes_back_for_whoever_asks() -> Result<()> 
         ended(Duration::from_secs(25)).is_none(),
         "under a subscriber"
     );
-    monitor.kill()?;
+    let end = "kill $(pgrep -u anna -x lonewire)";
+    system.check(&["sh", "-c", end])?;
     monitor.wait()?;
     ended(Duration::from_secs(60)).context("it does not end")?;
     assert_eq!(system.property(HELPER, "Result")?, "success");
