@@ -77,6 +77,10 @@ fn a_foreign_id_is_an_unknown_id_byte_for_byte() -> Result<()> {
         )> = apps.read()?;
         assert!(apps.is_empty(), "{}: {apps:?}", person.name);
     }
+    assert!(compared > 1000, "{compared}");
+    assert_eq!(scene.polkit.take(), []);
+    assert_no_trace(&before, &scene.traces()?, "foreign ids");
+
     // What is switched to is looked at like what is switched, and both before anybody is asked.
     let bob = Door::of(&scene.world, &lab::BOB)?.enter()?;
     let own = bob.call(TUNNELS, "Create", &("own", Options::new()))?;
@@ -96,8 +100,6 @@ fn a_foreign_id_is_an_unknown_id_byte_for_byte() -> Result<()> {
     for unknown in nobodys(&scene.tunnel) {
         assert_eq!(switch(&unknown)?.says(), foreign.says(), "{unknown:?}");
     }
-    assert!(compared > 1000, "{compared}");
     assert_eq!(scene.polkit.take(), []);
-    assert_no_trace(&before, &scene.traces()?, "foreign ids");
     Ok(())
 }

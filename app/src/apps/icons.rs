@@ -41,9 +41,7 @@ fn read() -> HashMap<String, gio::Icon> {
     for app in apps {
         let program = app.downcast_ref().and_then(program);
         if let Some((program, icon)) = program.zip(app.icon()) {
-            icons
-                .entry(file_name(&program).to_owned())
-                .or_insert(icon);
+            icons.entry(file_name(&program).to_owned()).or_insert(icon);
         }
     }
     icons
