@@ -313,7 +313,7 @@ fn there_is_one_road_to_a_method() -> Result<()> {
             tried += 1;
         }
     }
-    assert_eq!(tried, 30);
+    assert_eq!(tried, 40);
     // A signal of that name is none.
     let signal = Message::signal(right, TUNNELS, "Remove")
         .destination(BUS_NAME)
