@@ -4,7 +4,7 @@ use adw::subclass::prelude::*;
 use gettextrs::gettext;
 use gtk::{gio, glib, prelude::*};
 
-use crate::{APP_ID, helper::Helper, model::Model, notify, widget::Window};
+use crate::{APP_ID, a11y, helper::Helper, model::Model, notify, widget::Window};
 
 /// Keys of actions, those of a window's features too: one table, so that no key is taken twice.
 const ACCELERATORS: &[(&str, &[&str])] = &[
@@ -53,6 +53,7 @@ mod imp {
             let application = self.obj();
             glib::set_application_name(&gettext("Lonewire"));
             gtk::Window::set_default_icon_name(APP_ID);
+            a11y::follow_windows();
             for (action, keys) in ACCELERATORS {
                 application.set_accels_for_action(action, keys);
             }

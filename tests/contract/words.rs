@@ -1,9 +1,8 @@
 //! The window's words in `data/po`: the template is what the sources say, and each language says all of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
-use lab::words;
+use lab::words::{self, catalogue::messages};
 
 use super::repo;
 
@@ -100,47 +99,6 @@ fn every_language_says_all() {
     }
     let target = tempfile::tempdir().unwrap();
     words::build(repo::top(), target.path()).unwrap();
-}
-
-/// A message but for its context and text.
-#[derive(Debug, Default)]
-struct Message {
-    plural: Option<String>,
-    said: Vec<String>,
-}
-
-/// The messages of a catalogue by context and text, without its head. Texts as they are written there.
-fn messages(text: &str) -> Result<BTreeMap<(String, String), Message>> {
-    let mut found = BTreeMap::new();
-    for block in text.split("\n\n") {
-        let mut fields: Vec<(&str, String)> = Vec::new();
-        for line in block.lines().filter(|line| !line.starts_with('#')) {
-            let (field, quoted) = line.split_once('"').context(line.to_owned())?;
-            let words = quoted.strip_suffix('"').context(line.to_owned())?;
-            match fields.last_mut() {
-                Some((_, text)) if field.is_empty() => text.push_str(words),
-                _ => fields.push((field.trim(), words.to_owned())),
-            }
-        }
-        let take = |name: &str| {
-            let field = fields.iter().find(|(field, _)| *field == name);
-            field.map(|(_, text)| text.clone())
-        };
-        let id = take("msgid").with_context(|| block.to_owned())?;
-        if id.is_empty() {
-            continue;
-        }
-        let message = Message {
-            plural: take("msgid_plural"),
-            said: fields
-                .iter()
-                .filter(|(field, _)| field.starts_with("msgstr"))
-                .map(|(_, text)| text.clone())
-                .collect(),
-        };
-        found.insert((take("msgctxt").unwrap_or_default(), id), message);
-    }
-    Ok(found)
 }
 
 /// The names in braces.

@@ -1,6 +1,7 @@
 //! The window's words: what of its sources is for translators, and what is made of their catalogues. `cargo xtask i18n` writes the template,
 //! `cargo xtask build` the rest; a test holds the template against the sources. Must never let a text through that it does not understand.
 
+pub mod catalogue;
 mod lexer;
 
 use std::{

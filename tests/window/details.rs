@@ -28,7 +28,7 @@ fn a_check_its_history_and_options_that_take_effect() -> Result<()> {
 
     // What the service would refuse can not be saved; what it takes is in use at the next connect.
     choose(&mut window, "Options…")?;
-    window.write("text box", "MTU (from the configuration)", "100")?;
+    window.write("text box", "MTU", "100")?;
     window.reads("MTU: a number from")?;
     window.write("text box", "MTU: a number from *", "1300")?;
     window.find("text box", "MTU")?;

@@ -7,6 +7,7 @@ mod demo;
 mod i18n;
 mod leak;
 mod package;
+mod pictures;
 mod setup;
 mod test;
 mod vm;
@@ -44,6 +45,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Fire everything that could leak in every state, and write the table.
     Leak(leak::Arguments),
+    /// Take pictures of the window's every page in every look and language: TARGET/pictures.
+    Pictures(pictures::Arguments),
     /// Measure against the shortest thing that does the same; release builds.
     Bench(bench::Arguments),
     /// Times a command in a world, for `bench`.
@@ -79,6 +82,7 @@ fn run(command: Command) -> Result<()> {
         Command::Package(arguments) => package::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
+        Command::Pictures(arguments) => pictures::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Leak(arguments) => leak::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

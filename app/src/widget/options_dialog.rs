@@ -147,7 +147,7 @@ impl OptionsDialog {
         let form = self.form();
         let read = form.read(*has_v6);
         let wrong = read.as_ref().err().cloned().unwrap_or_default();
-        self.tell(&form, &wrong);
+        self.tell(&wrong);
         imp.save
             .set_sensitive(read.as_ref().is_ok_and(|after| after != before));
         imp.reset.set_sensitive(form != Form::default());
@@ -155,27 +155,22 @@ impl OptionsDialog {
     }
 
     /// A field's title is what a screen reader says of it: what is wrong stands there.
-    fn tell(&self, form: &Form, wrong: &Wrong) {
+    fn tell(&self, wrong: &Wrong) {
         let imp = self.imp();
-        for (entry, name, text, wrong) in [
-            (&imp.mtu, gettext("MTU"), &form.mtu, &wrong.mtu),
+        for (entry, name, wrong) in [
+            (&imp.mtu, gettext("MTU"), &wrong.mtu),
             (
                 &imp.keepalive,
                 gettext("Keepalive in Seconds, 0 for Off"),
-                &form.keepalive,
                 &wrong.keepalive,
             ),
-            (&imp.dns, gettext("DNS Servers"), &form.dns, &wrong.dns),
+            (&imp.dns, gettext("DNS Servers"), &wrong.dns),
         ] {
             let title = match wrong {
                 // The field, then what is wrong with what was typed.
                 Some(wrong) => fill(
                     &gettext("{field}: {problem}"),
                     &[("field", &name), ("problem", wrong)],
-                ),
-                None if text.trim().is_empty() => fill(
-                    &gettext("{field} (from the configuration)"),
-                    &[("field", &name)],
                 ),
                 None => name,
             };

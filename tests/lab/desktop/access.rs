@@ -226,6 +226,18 @@ impl Tree {
         true
     }
 
+    /// Whether a node is in one of a role.
+    pub fn is_in(&self, at: usize, role: &str) -> bool {
+        let mut next = self.nodes.get(at);
+        while let Some(node) = next {
+            next = node.parent.and_then(|parent| self.nodes.get(parent));
+            if next.is_some_and(|parent| parent.role == role) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// What is below a node.
     pub fn below(&self, place: &Place) -> impl Iterator<Item = &Node> {
         let top = self.nodes.iter().position(|node| node.place == *place);

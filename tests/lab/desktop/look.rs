@@ -4,10 +4,17 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use crate::{Person, World};
+use crate::{
+    Person, World,
+    programs::project,
+    words::{DOMAIN, catalogue as words},
+};
 
 /// A language that no one speaks, whose letters run from right to left: GTK's own catalogue says so.
 pub const MIRRORED: &str = "xr";
+
+/// A language that no one speaks either, in which all that passed gettext stands in brackets.
+pub const PSEUDO: &str = "xx";
 
 /// What a person has set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +32,9 @@ pub struct Look {
     /// Width and height in pixels.
     pub screen: (u32, u32),
 }
+
+/// What is around a window where nothing composes the screen.
+const FRAME: u32 = 4;
 
 impl Default for Look {
     fn default() -> Self {
@@ -47,6 +57,19 @@ impl Look {
             language: Some(language.to_owned()),
             ..Self::default()
         }
+    }
+
+    /// On a screen that the window just fits on.
+    pub fn sized(width: u32, height: u32) -> Self {
+        Self {
+            screen: (width + 2 * FRAME, height + 2 * FRAME),
+            ..Self::default()
+        }
+    }
+
+    /// How large a window is that fills the screen.
+    pub fn window(&self) -> (u32, u32) {
+        (self.screen.0 - 2 * FRAME, self.screen.1 - 2 * FRAME)
     }
 
     pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
@@ -93,6 +116,15 @@ impl Look {
             person.home
         ))?;
         fs::write(world.path(&format!("{folder}/settings.ini")), text)?;
+        if self.language.as_deref() == Some(PSEUDO) {
+            let own = words::of_window(&project())?;
+            let own = words::pseudo_catalogue(&own)?;
+            catalogue(world, PSEUDO, DOMAIN, &own)?;
+            for domain in ["gtk40", "libadwaita", "glib20"] {
+                let text = words::pseudo_catalogue(&words::of_toolkit(domain)?)?;
+                catalogue(world, PSEUDO, domain, &text)?;
+            }
+        }
         if self.mirrored {
             catalogue(
                 world,

@@ -9,7 +9,7 @@
 //! let mut window = desktop.window()?;                       // the program `lonewire-gtk`
 //! window.click("button", "Paste Configuration")?;      // waits until it is there; a `*` at an end stands for anything
 //! window.find("label", "*clipboard*")?;
-//! desktop.picture("paste")?;                                // target/pictures/paste.png
+//! desktop.picture("paste")?;                                // pictures/paste.png
 //! assert_eq!(window.activations(), 1);
 //! # Ok(()) }
 //! ```
@@ -21,6 +21,7 @@ pub mod look;
 pub mod notices;
 pub mod picture;
 mod stage;
+pub mod tour;
 mod window;
 
 use std::{

@@ -1,4 +1,4 @@
-//! Pictures of a desktop, under `target/pictures` of the project, for people to look at.
+//! Pictures of a desktop, in the folder `pictures` of cargo's target folder, for people to look at.
 
 use std::{
     fs,
@@ -17,12 +17,15 @@ use crate::programs;
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// Where pictures are put.
-pub fn folder() -> PathBuf {
-    programs::project().join("target/pictures")
+///
+/// # Errors
+/// This program is in no target folder.
+pub fn folder() -> Result<PathBuf> {
+    Ok(programs::target()?.join("pictures"))
 }
 
 impl Desktop {
-    /// The whole screen as `target/pictures/NAME.png`, once two in a row are the same.
+    /// The whole screen as `pictures/NAME.png`, which may name a folder, once two in a row are the same.
     ///
     /// # Errors
     /// It is all of one colour, or import(1) fails.
@@ -41,9 +44,10 @@ impl Desktop {
             has_colours(&last)?,
             "{name}: the screen is all of one colour"
         );
-        let folder = folder();
-        fs::create_dir_all(&folder)?;
-        let target = folder.join(format!("{name}.png"));
+        let target = folder()?.join(format!("{name}.png"));
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder)?;
+        }
         let mut convert = self
             .command(&["convert", "ppm:-", "png:-"])
             .stdin(Stdio::piped())

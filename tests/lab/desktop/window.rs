@@ -80,6 +80,15 @@ impl<'d> Window<'d> {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// The screen as it is now; see [`Desktop::picture`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn picture(&self, name: &str) -> Result<()> {
+        self.desktop.picture(name)?;
+        Ok(())
+    }
+
     /// What GTK and GLib complained of: lines of its log.
     pub fn complaints(&self) -> Vec<String> {
         self.log()
@@ -173,10 +182,11 @@ impl<'d> Window<'d> {
                 return Ok(found);
             }
             if Instant::now() >= end {
-                let _ = self.desktop.picture("failed");
+                let picture = self.desktop.picture("failed").unwrap_or_default();
                 bail!(
-                    "waited {} s for {what}; target/pictures/failed.png shows\n{tree}{}",
+                    "waited {} s for {what}; {} shows\n{tree}{}",
                     limit.as_secs(),
+                    picture.display(),
                     self.log()
                 );
             }

@@ -32,6 +32,7 @@ use super::{
     tunnel_page::TunnelPage,
 };
 use crate::{
+    a11y,
     application::Application,
     apps::Program,
     error::{Error, Message, Result},
@@ -157,6 +158,7 @@ impl Window {
         window.receive();
         window.fill(helper.model());
         imp.page.offer(&window);
+        a11y::follow_toasts(&imp.toasts);
         window
     }
 

@@ -1,0 +1,511 @@
+//! A walk through the window: every page, dialog and menu that it has, one after the other, in any look and language. Whoever walks is shown each
+//! of them and may judge it or take its picture. Needs a world of its own, which it changes.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Desktop, Look, Window, look};
+use crate::{
+    ALICE, Program, Spec, World, addr, programs::project, words::catalogue::Words, world::READY,
+};
+
+/// The tunnels of the walk.
+pub const TUNNELS: [&str; 3] = ["Sweden", "Home", "Office"];
+/// The apps that the person of the walk has, with what they are and their icons.
+pub const APPS: [(&str, &str, &str); 5] = [
+    ("Browser", "Looks around the web", "web-browser"),
+    ("Mail", "Reads and writes letters", "mail-unread"),
+    ("Torrents", "Shares large files", "folder-download"),
+    ("Editor", "Writes texts", "accessories-text-editor"),
+    ("Broken", "Can not be started", "applications-games"),
+];
+/// What else is to be read that is no word of the program: files, settings, links.
+pub const OTHERS: [&str; 8] = [
+    "lonewire-gtk",
+    "se-sto-",
+    "provider.zip",
+    "readme.conf",
+    "AllowedIPs",
+    "PublicKey",
+    "Endpoint",
+    "PostUp",
+];
+/// What is pasted, and where it is wrong.
+pub const WRONG: &str = "10.0.0.0/33";
+
+/// A look-up, a check and the end of an app that does not want to.
+const SLOW: Duration = Duration::from_secs(40);
+
+/// Loads now more, now less, for ever; one that is asked to end takes no notice.
+const BUSY: &str = "#!/bin/sh\ntrap '' TERM\nn=0\nwhile :; do n=$((n + 1)); for a in $(seq $((n % 4 + 1))); do\n\
+    curl -s -o /dev/null -m $((a % 2 + 1)) http://ADDRESS/stream & done; wait; done\n";
+
+/// One in a world of its own.
+#[derive(Debug)]
+pub struct Tour {
+    pub world: World,
+    pub desktop: Desktop,
+    pub words: Words,
+    is_narrow: bool,
+}
+
+/// Is shown what there is: a name for it, and the window.
+pub type See<'s> = dyn FnMut(&str, &Window<'_>) -> Result<()> + 's;
+
+impl Tour {
+    /// The world, the person's apps and their desktop.
+    ///
+    /// # Errors
+    /// The world cannot be made.
+    pub fn new(look: &Look) -> Result<Self> {
+        let world = World::new(Spec::product())?;
+        let home = ALICE.home;
+        let folder = format!("{home}/.local/share/applications");
+        world.sh(&format!("mkdir -p {folder} {home}/.local/state/lonewire"))?;
+        let busy = BUSY.replace("ADDRESS", &addr::WEB_V4.to_string());
+        for (name, comment, icon) in APPS {
+            let script = if name == "Broken" {
+                "#!/nonexistent/interpreter\n"
+            } else {
+                &busy
+            };
+            let program = world.path(&format!("{home}/{name}"));
+            fs::write(&program, script)?;
+            fs::write(
+                world.path(&format!("{folder}/org.example.{name}.desktop")),
+                format!(
+                    "[Desktop Entry]\nType=Application\nName={name}\nComment={comment}\nIcon={icon}\nExec={home}/{name}\n"
+                ),
+            )?;
+        }
+        // A launcher of one of them, by which it counts as assigned.
+        fs::write(
+            world.path(&format!("{folder}/org.lonewire.Lonewire.x.y.desktop")),
+            "[Desktop Entry]\nType=Application\nName=x\nExec=true\nX-Lonewire-Tunnel=x\nX-Lonewire-Source=org.example.Mail\n",
+        )?;
+        let (width, height) = look.window();
+        fs::write(
+            world.path(&format!("{home}/.local/state/lonewire/window")),
+            format!("{width} {height}\n"),
+        )?;
+        world.sh(&format!(
+            "chmod 755 {home}/[A-Z]*; chown -R {}:{} {home}",
+            ALICE.uid, ALICE.gid
+        ))?;
+        let desktop = Desktop::start(&world, &ALICE, look)?;
+        let words = match look.language.as_deref() {
+            None => Words::default(),
+            Some(look::PSEUDO) => Words::pseudo(),
+            Some(language) => Words::of(&project(), language)?,
+        };
+        Ok(Self {
+            world,
+            desktop,
+            words,
+            is_narrow: width < 500,
+        })
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// Something is not there.
+    pub fn walk(self, see: &mut See<'_>) -> Result<()> {
+        let Self {
+            mut world,
+            desktop,
+            words,
+            is_narrow,
+        } = self;
+        let window = desktop.window()?;
+        let mut guide = Guide {
+            desktop: &desktop,
+            window,
+            words,
+            is_narrow,
+            see,
+        };
+        guide.imports(&world)?;
+        for name in TUNNELS {
+            world.import(&ALICE, name, 0)?;
+        }
+        guide.page()?;
+        guide.dialogs()?;
+        guide.waiting(&world)?;
+        guide.running(&world)?;
+        guide.list()?;
+        guide.program()?;
+        world.stop(Program::DataPlane)?;
+        guide.blocked()?;
+        world.restart(Program::DataPlane)?;
+        world.stop(Program::Helper)?;
+        guide.missing()?;
+        let left = guide.window.complaints();
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    }
+}
+
+struct Guide<'g, 's> {
+    desktop: &'g Desktop,
+    window: Window<'g>,
+    words: Words,
+    is_narrow: bool,
+    see: &'g mut See<'s>,
+}
+
+impl Guide<'_, '_> {
+    fn say(&self, text: &str) -> String {
+        self.words.say(text)
+    }
+
+    /// Shows what there is; the pointer lies on nothing.
+    fn see(&mut self, name: &str) -> Result<()> {
+        self.desktop
+            .run(&["xdotool", "mousemove", "4000", "4000"])?;
+        (self.see)(name, &self.window).with_context(|| format!("at {name}"))
+    }
+
+    fn click(&mut self, role: &str, text: &str) -> Result<()> {
+        let name = self.say(text);
+        self.window.click(role, &name)
+    }
+
+    fn reads(&mut self, text: &str) -> Result<()> {
+        let words = self.say(text);
+        self.window.reads_within(SLOW, &words)?;
+        Ok(())
+    }
+
+    fn gone(&mut self, role: &str, text: &str) -> Result<()> {
+        let words = self.say(text);
+        self.window.gone(role, &words)
+    }
+
+    /// Closes what is in front, and waits for its end.
+    fn close(&mut self, role: &str, text: &str) -> Result<()> {
+        self.window.keys(&["Escape"])?;
+        self.gone(role, text)
+    }
+
+    /// Opens a menu, shows it, and chooses from it or closes it.
+    fn menu(&mut self, button: &str, first: &str, name: &str) -> Result<()> {
+        self.click("button", button)?;
+        let first = self.say(first);
+        self.window.find("menu item", &first)?;
+        self.see(name)?;
+        self.window.keys(&["Escape"])?;
+        self.window.gone("menu item", &first)
+    }
+
+    fn choose(&mut self, button: &str, item: &str) -> Result<()> {
+        self.click("button", button)?;
+        self.click("menu item", item)
+    }
+
+    /// Looks at a tunnel's page by its row.
+    fn open(&mut self, name: &str) -> Result<()> {
+        if self.is_narrow {
+            self.window.keys(&["alt+Left"])?;
+        }
+        self.window.point("list item", &format!("*{name}, *"))
+    }
+
+    fn row(&mut self, name: &str, state: &str) -> Result<()> {
+        let state = self.say(state);
+        self.window
+            .find_within(SLOW, "list item", &format!("{name}, {state}"))?;
+        Ok(())
+    }
+
+    /// From nothing to tunnels.
+    fn imports(&mut self, world: &World) -> Result<()> {
+        self.reads("Add a Tunnel")?;
+        let import = self.say("Import File…");
+        self.window.find("button", &import)?;
+        self.see("empty")?;
+        self.menu("Add a Tunnel", "Import QR Code Image…", "menu-add")?;
+        self.menu("Main Menu", "Keyboard Shortcuts", "menu-main")?;
+
+        self.desktop
+            .copy(&config("PostUp = touch /tmp/x\nTable = off\n"))?;
+        self.window.keys(&["ctrl+v"])?;
+        self.reads("Keep the provider’s file: keys never leave Lonewire.")?;
+        self.see("review")?;
+        self.close("text box", "Name")?;
+
+        self.desktop.copy(&config("").replace("0.0.0.0/0", WRONG))?;
+        self.window.keys(&["ctrl+v"])?;
+        self.reads("Could Not Import the Configuration")?;
+        self.see("import-error")?;
+        self.click("button", "Edit and Retry")?;
+        self.reads("The file itself is not changed.")?;
+        self.see("import-retry")?;
+        self.close("text box", "Configuration")?;
+
+        let home = ALICE.home;
+        let folder = world.path(&format!("{home}/many"));
+        fs::create_dir(&folder)?;
+        for number in 1..=12 {
+            let text = config("").replace("10.0.0.2", &format!("10.0.1.{number}"));
+            fs::write(folder.join(format!("se-sto-{number:03}.conf")), text)?;
+        }
+        fs::write(folder.join("readme.conf"), "[Interface]\nMTU = x\n")?;
+        let archive = format!("{home}/provider.zip");
+        world.sh(&format!(
+            "cd {home}/many && python3 -m zipfile -c {archive} *.conf && chmod 644 {archive}"
+        ))?;
+        self.desktop.run(&["lonewire-gtk", &archive])?;
+        let list = self.say("Configurations");
+        self.window.find("list", &list)?;
+        self.see("import-many")?;
+        self.close("list", "Configurations")?;
+
+        self.choose("Add a Tunnel", "New Tunnel…")?;
+        self.reads("New Tunnel")?;
+        self.see("new")?;
+        self.click("button", "Create")?;
+        let editor = self.say("Configuration");
+        self.window.find("text box", &editor)?;
+        self.see("new-editor")?;
+        self.close("text box", "Configuration")?;
+        self.see("added")?;
+        for name in world.names(&ALICE)? {
+            world.cli(&ALICE, &["remove", &name])?.ok()?;
+        }
+        Ok(())
+    }
+
+    /// The page of a tunnel, off and with apps.
+    fn page(&mut self) -> Result<()> {
+        self.row("Office", "Off")?;
+        if self.is_narrow {
+            self.see("list")?;
+        }
+        self.open("Sweden")?;
+        self.see("off")?;
+        self.click("button", "Run App…")?;
+        let other = format!("{}*", self.words.say_plain("Other Command…"));
+        self.window.find("list item", &other)?;
+        self.see("picker")?;
+        self.desktop.type_text("no such app")?;
+        let other = self.say("Other Command…");
+        self.window.find("button", &other)?;
+        self.see("picker-none")?;
+        self.click("button", "Other Command…")?;
+        self.reads("Run Command")?;
+        self.see("command")?;
+        self.close("text box", "Command")?;
+        self.click("check box", "Tunnel")?;
+        self.row("Sweden", "Protected")?;
+        self.see("protected")?;
+        for app in ["Mail", "Browser"] {
+            self.click("button", "Run App…")?;
+            self.window.point("list item", &format!("{app}, *"))?;
+            let stop = self.words.fill("Stop {app}", &[("app", app)]);
+            self.window.find_within(SLOW, "button", &stop)?;
+        }
+        self.see("running")
+    }
+
+    /// What is asked and shown about a tunnel.
+    fn dialogs(&mut self) -> Result<()> {
+        let title = "Tunnel Menu";
+        self.menu(title, "Check…", "menu-tunnel")?;
+        self.choose(title, "Check…")?;
+        self.reads("All Is as It Must Be")?;
+        self.see("check")?;
+        self.close("label", "What Was Looked At")?;
+        self.choose(title, "History…")?;
+        let protected = self.say("Protected");
+        self.window.find("list item", &protected)?;
+        self.see("history")?;
+        self.close("list item", "Protected")?;
+        self.choose(title, "Options…")?;
+        let backend = self.say("Reset All");
+        self.window.find("button", &backend)?;
+        self.see("options")?;
+        let backend = self.say("Backend");
+        self.window.point("combo box", &backend)?;
+        let kernel = self.say("Kernel");
+        self.window.find("label", &kernel)?;
+        self.see("options-backend")?;
+        self.window.keys(&["Escape"])?;
+        self.window.gone("label", &kernel)?;
+        self.close("button", "Reset All")?;
+        self.choose(title, "Edit Configuration…")?;
+        let editor = self.say("Configuration");
+        self.window.find("text box", &editor)?;
+        self.see("edit")?;
+        self.close("text box", "Configuration")?;
+        self.choose(title, "Rename…")?;
+        let name = self.say("Name");
+        self.window.find("text box", &name)?;
+        self.see("rename")?;
+        self.close("text box", "Name")?;
+        self.choose(title, "Remove…")?;
+        let heading = self.words.fill("Remove “{name}”?", &[("name", "Sweden")]);
+        self.window.reads(&heading)?;
+        self.see("remove")?;
+        self.window.keys(&["Escape"])?;
+        self.window.gone("label", &heading)?;
+        let advanced = self.say("Advanced");
+        self.window.click("list item", &format!("{advanced}*"))?;
+        self.see("advanced")
+    }
+
+    /// An app that waits for its tunnel.
+    fn waiting(&mut self, world: &World) -> Result<()> {
+        world.set_silent(0, true)?;
+        self.open("Home")?;
+        self.click("button", "Run App…")?;
+        self.window.point("list item", "Editor, *")?;
+        self.reads("Starts when the tunnel is protected")?;
+        self.row("Home", "Connecting…")?;
+        self.see("waiting")?;
+        self.click("button", "Cancel")?;
+        world.set_silent(0, false)?;
+        self.click("check box", "Tunnel")?;
+        self.row("Home", "Off")?;
+        self.open("Sweden")
+    }
+
+    /// Apps in a tunnel, and what can go wrong with them.
+    fn running(&mut self, world: &World) -> Result<()> {
+        self.click("check box", "Tunnel")?;
+        let off = self.say("Turn Off");
+        self.window.find("button", &off)?;
+        self.see("turn-off")?;
+        self.close("button", "Turn Off")?;
+
+        let name = "org.example.Editor";
+        zbus::block_on(self.desktop.session.request_name(name))?;
+        self.click("button", "Run App…")?;
+        let outside = self.say("Already running outside the tunnel");
+        let row = format!("Editor, {outside}*");
+        self.window.find("list item", &row)?;
+        self.see("picker-outside")?;
+        self.window.point("list item", &row)?;
+        let heading = self
+            .words
+            .fill("{app} Is Already Running", &[("app", "Editor")]);
+        self.window.reads(&heading)?;
+        self.see("already-running")?;
+        self.click("button", "Close It First")?;
+        self.window.gone("label", &heading)?;
+        let heading = self.words.fill("Close {app}", &[("app", "Editor")]);
+        self.window.reads(&heading)?;
+        self.click("button", "Cancel")?;
+        self.window.gone("label", &heading)?;
+        zbus::block_on(self.desktop.session.release_name(name))?;
+
+        self.click("button", "Run App…")?;
+        self.window.point("list item", "Broken, *")?;
+        let action = self.words.fill("run “{app}”", &[("app", "Broken")]);
+        let title = self
+            .words
+            .fill("Could not {action}", &[("action", &action)]);
+        self.window.reads_within(SLOW, &title)?;
+        self.see("failed-app")?;
+        self.click("button", "Details")?;
+        self.reads("The program could not be started.")?;
+        self.see("failed-app-details")?;
+        let body = format!("{}*", self.say("The program could not be started."));
+        self.window.keys(&["Escape"])?;
+        self.window.gone("label", &body)?;
+
+        let stop = self.words.fill("Stop {app}", &[("app", "Mail")]);
+        self.window.click("button", &stop)?;
+        self.reads("Stopping…")?;
+        self.see("stopping")?;
+        self.reads("Does not stop")?;
+        self.see("force-stop")?;
+        let force = self.words.fill("Force {app} to Stop", &[("app", "Mail")]);
+        self.window.click("button", &force)?;
+        self.window.gone("button", &force)?;
+        ensure!(world.apps(&ALICE)?.len() == 2);
+        Ok(())
+    }
+
+    /// The list of tunnels.
+    fn list(&mut self) -> Result<()> {
+        self.click("button", "Tunnel Menu")?;
+        self.click("check menu item", "Favourite")?;
+        if self.is_narrow {
+            self.window.keys(&["alt+Left"])?;
+        }
+        self.window.keys(&["ctrl+f"])?;
+        self.desktop.type_text("nowhere")?;
+        self.reads("No Results Found")?;
+        self.see("search-none")?;
+        self.window.keys(&["ctrl+a"])?;
+        self.desktop.type_text("o")?;
+        self.window.find("list item", "Office, *")?;
+        self.see("search")?;
+        self.window.keys(&["Escape"])?;
+        self.window.find("list item", "Home, *")?;
+        self.window.menu_of("list item", "Home, *")?;
+        let rename = self.say("Rename…");
+        self.window.find("menu item", &rename)?;
+        self.see("menu-row")?;
+        self.window.keys(&["Escape"])?;
+        self.window.gone("menu item", &rename)?;
+        self.click("button", "Main Menu")?;
+        self.click("menu item", "Sort Tunnels")?;
+        self.see("menu-sort")?;
+        let name = self.say("By Name");
+        let item = self.window.wait(READY, &name, |tree| {
+            let at = (0..tree.nodes.len()).find(|at| {
+                let node = &tree.nodes[*at];
+                node.matches(&node.role, &name) && tree.is_visible(*at)
+            })?;
+            Some(tree.nodes[at].clone())
+        })?;
+        self.window.click(&item.role, &name)?;
+        self.window.gone(&item.role, &name)
+    }
+
+    /// What is about the program.
+    fn program(&mut self) -> Result<()> {
+        self.choose("Main Menu", "Preferences")?;
+        let notify = self.say("Notify When Blocked");
+        self.window.find("check box", &notify)?;
+        self.see("preferences")?;
+        self.close("check box", "Notify When Blocked")?;
+        self.choose("Main Menu", "Keyboard Shortcuts")?;
+        self.reads("Quit, Apps Go On")?;
+        self.see("shortcuts")?;
+        self.close("label", "Quit, Apps Go On")?;
+        self.choose("Main Menu", "About Lonewire")?;
+        let what = "Runs the apps that you choose through a WireGuard tunnel and nothing else.";
+        self.reads(what)?;
+        self.see("about")?;
+        self.window.keys(&["Escape"])?;
+        let what = self.say(what);
+        self.window.gone("label", &what)
+    }
+
+    /// A tunnel whose server is gone.
+    fn blocked(&mut self) -> Result<()> {
+        self.open("Sweden")?;
+        self.reads("The WireGuard program of this tunnel ended.")?;
+        self.see("blocked")
+    }
+
+    /// No service.
+    fn missing(&mut self) -> Result<()> {
+        self.reads("Service Not Available")?;
+        let again = self.say("Try Again");
+        self.window.find("button", &again)?;
+        self.see("missing")
+    }
+}
+
+/// A configuration that can be added, with lines of its own in its first section.
+fn config(more: &str) -> String {
+    format!(
+        "[Interface]\nPrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\nAddress = 10.0.0.2/32\nDNS = 10.0.0.1\n{more}\n\
+         [Peer]\nPublicKey = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.7:51820\n"
+    )
+}
