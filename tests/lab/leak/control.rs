@@ -56,13 +56,18 @@ pub(super) fn controls(
             }
         }
         let heard = scene.world.queries(fakes::LOG)?;
+        let heard: Vec<_> = heard
+            .into_iter()
+            .map(|asked| asked.what)
+            .chain(scene.asked_by_bus().iter().cloned())
+            .collect();
         missing.clear();
         for (at, aim) in volley.aims.iter().enumerate() {
             let seen = match aim.control {
                 Control::None => true,
                 Control::Heard => heard
                     .iter()
-                    .any(|asked| asked.what.contains(&volley.markers[at].hex())),
+                    .any(|asked| asked.contains(&volley.markers[at].hex())),
                 Control::Seen | Control::SeenOfRoot => {
                     !carried(aim)
                         || ["host", "router"].iter().all(|end| {

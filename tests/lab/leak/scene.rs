@@ -10,7 +10,9 @@ use nix::{
 
 use super::{Job, Plant};
 use crate::{
-    ALICE, BOB, Marker, Program, Running, Spec, World, addr, fakes,
+    ALICE, BOB, Marker, Program, Running, Spec, World, addr,
+    bus::StandIn,
+    fakes,
     frame::Mac,
     net::{self, Sabotage},
     probe::Probe,
@@ -19,6 +21,15 @@ use crate::{
 
 /// Between two looks at something that changes by itself.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// They would do outside what a program inside may not.
+pub(super) const SERVICES: [&str; 5] = [
+    "org.freedesktop.resolve1",
+    "org.freedesktop.Avahi",
+    "org.freedesktop.network1",
+    "org.freedesktop.systemd1",
+    "org.freedesktop.NetworkManager",
+];
 
 pub(super) struct Scene {
     pub world: World,
@@ -32,6 +43,9 @@ pub(super) struct Scene {
     pub root: Option<Probe>,
     /// The same person beside all tunnels.
     pub outside: Probe,
+    /// Services of the host's bus that look names up or reach the network for others, and what they were asked.
+    bus: StandIn,
+    asked: Vec<String>,
     pub hung: Vec<Hung>,
     /// Whether the tunnel has an IPv6 address.
     pub has_v6: bool,
@@ -65,6 +79,7 @@ impl Scene {
         };
         world.import_text(&ALICE, "demo", &text)?;
         let outside = Probe::outside(&world, &ALICE)?;
+        let bus = StandIn::take(&world, &SERVICES)?;
         let mut scene = Self {
             world,
             variant: job.variant,
@@ -73,6 +88,8 @@ impl Scene {
             inside: None,
             root: None,
             outside,
+            bus,
+            asked: Vec::new(),
             hung: Vec::new(),
             has_v6,
             macs: (BTreeSet::new(), BTreeSet::new()),
@@ -85,6 +102,12 @@ impl Scene {
 
     pub fn sh(&self, script: &str) -> Result<()> {
         self.world.sh(script)
+    }
+
+    /// Every call that the services of the bus have got.
+    pub fn asked_by_bus(&mut self) -> &[String] {
+        self.asked.extend(self.bus.calls());
+        &self.asked
     }
 
     pub fn note_macs(&mut self) -> Result<()> {
@@ -292,6 +315,15 @@ impl Scene {
         self.world
             .cli(&ALICE, &["edit", "demo", "--from", &file])?
             .ok()?;
+        Ok(())
+    }
+
+    /// Another saved tunnel, to the other server, whose configuration this one takes over.
+    pub fn switch(&mut self) -> Result<()> {
+        let text = self.world.client(1)?;
+        self.world.import_text(&ALICE, "other", &text)?;
+        let line = ["switch", "demo", "other"];
+        self.world.cli(&ALICE, &line)?.ok()?;
         Ok(())
     }
 

@@ -98,7 +98,9 @@ impl State {
             Self::F10 => "the tunnel is off, its apps run on; the helper dies then too",
             Self::F11 => "a stranger holds the namespace; launches race with the end",
             Self::F12 => "everything stood still, for 10 s; for 200 s",
-            Self::F13 => "the configuration is replaced; the running peer is changed",
+            Self::F13 => {
+                "the configuration is edited and another one taken over; the running peer is changed"
+            }
             Self::F14 => "the host forwards, without a firewall; it drops everything",
             Self::F15 => {
                 "the helper has no descriptors left; keeper and helper are killed for memory"
@@ -129,11 +131,11 @@ impl State {
                 Self::F00 | Self::F04 | Self::F05 | Self::F09 | Self::F15 | Self::F16 | Self::F17,
                 _,
             ) => Flow::GoesOn,
-            (Self::F13, 0) | (Self::F14, 0) => Flow::GoesOn,
+            (Self::F14, 0) => Flow::GoesOn,
             (Self::F02 | Self::F06 | Self::F07 | Self::F08 | Self::F12 | Self::F14, _)
             | (Self::F19, 0) => Flow::ComesBack,
             // A link that is deleted is made anew by the helper.
-            (Self::F01, _) | (Self::F03, 1) => Flow::ComesBack,
+            (Self::F01, _) | (Self::F03, 1) | (Self::F13, 0) => Flow::ComesBack,
             _ => Flow::Ends,
         }
     }
@@ -270,6 +272,7 @@ impl State {
             }
             (Self::F09, _) => scene.change_dns(),
             (Self::F11, 1) => scene.race(),
+            (Self::F13, 0) => scene.switch(),
             (Self::F17, 1) => {
                 for _ in 0..3 {
                     scene.world.cli(&BOB, &["down", "bobs"])?.ok()?;

@@ -51,17 +51,20 @@ impl Table {
         )
     }
 
-    /// Each failure in a line.
+    /// Each failure in a line; what is the same for many cells of a state is told once.
     pub fn failures(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut by: BTreeMap<(State, &str), Vec<Stimulus>> = BTreeMap::new();
         for cell in &self.cells {
             if let Verdict::Fail { why } = &cell.verdict {
                 for why in why {
-                    lines.push(format!("{:?} {:?}: {why}", cell.stimulus, cell.state));
+                    let stimuli = by.entry((cell.state, why.as_str())).or_default();
+                    stimuli.push(cell.stimulus);
                 }
             }
         }
-        lines
+        by.iter()
+            .map(|((state, why), stimuli)| format!("{state:?} {stimuli:?}: {why}"))
+            .collect()
     }
 
     /// For people.

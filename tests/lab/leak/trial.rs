@@ -20,7 +20,9 @@ use super::{
     verdict::{attack_verdict, flows, host_heard, is_answer, unmet, visible},
 };
 use crate::{
-    Marker, fakes, forge,
+    Marker,
+    capture::Captured,
+    fakes, forge,
     marker::Finder,
     net,
     oracle::Report,
@@ -123,8 +125,8 @@ fn trial(
         // While it can be launched at all.
         fault_of(tried, Stimulus::S19, |tried| hand_in(scene, &handed, tried));
     }
-    let (mut server, mut lo) = (0, 0);
-    scene.world.inside_since("vpn0", &mut server)?;
+    let (mut servers, mut lo) = ([0, 0], 0);
+    inside_of(scene, &mut servers)?;
     scene.world.inside_since("lo", &mut lo)?;
     thread::sleep(BEFORE);
 
@@ -156,7 +158,7 @@ fn trial(
         .skip(heard)
         .collect();
     // What came out while the fault lasted.
-    let mut inner = scene.world.inside_since("vpn0", &mut server)?;
+    let mut inner = inside_of(scene, &mut servers)?;
     let mut all = volley.markers.clone();
     all.push(second.clone());
     let finder = Finder::new(&all);
@@ -178,7 +180,7 @@ fn trial(
         &mut watch,
         &[volley.markers.as_slice(), &begun].concat(),
     )?;
-    inner.extend(scene.world.inside_since("vpn0", &mut server)?);
+    inner.extend(inside_of(scene, &mut servers)?);
     let inner_bytes: usize = inner.iter().map(|frame| frame.bytes.len()).sum();
     let mut on_lo = BTreeSet::new();
     for frame in scene.world.inside_since("lo", &mut lo)? {
@@ -196,6 +198,9 @@ fn trial(
         }
         if on_lo.contains(&at) {
             say("on the host's lo".into());
+        }
+        if scene.asked_by_bus().iter().any(|call| call.contains(&hex)) {
+            say("a service of the host's bus was asked".into());
         }
         if fired.iter().any(|asked| asked.what.contains(&hex)) {
             say("a service of the host heard it".into());
@@ -259,6 +264,15 @@ fn trial(
         }
     }
     Ok(())
+}
+
+/// What came out of the tunnels at both servers since the last look.
+fn inside_of(scene: &Scene, places: &mut [usize; 2]) -> Result<Vec<Captured>> {
+    let mut frames = Vec::new();
+    for (index, place) in places.iter_mut().enumerate() {
+        frames.extend(scene.world.inside_since(&net::server(index), place)?);
+    }
+    Ok(frames)
 }
 
 pub(super) fn why(tried: &mut BTreeMap<Stimulus, Tried>, stimulus: Stimulus, text: String) {

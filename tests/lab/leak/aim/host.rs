@@ -9,7 +9,7 @@ use super::{
 use crate::{
     addr, fakes,
     init::ROLES,
-    leak::Stimulus,
+    leak::{Stimulus, scene::SERVICES},
     probe::shot::{Act, How},
 };
 
@@ -104,7 +104,7 @@ impl List<'_> {
     }
 
     pub(super) fn names(&mut self) {
-        use Stimulus::{S08, S09, S10, S11};
+        use Stimulus::{S08, S09, S10, S11, S12};
         let gone = Want::Refused(NOT_THERE);
         for (stimulus, path) in [
             (S08, fakes::RESOLVE),
@@ -138,6 +138,19 @@ impl List<'_> {
                 Want::Inside,
                 control,
             );
+        }
+        for service in SERVICES {
+            // The member has the marker: that is what such a service is heard to be asked.
+            let to = format!("--dest={service}");
+            let method = format!("{service}.Manager.ResolveMARKER");
+            let call = [
+                "dbus-send",
+                "--system",
+                "--print-reply",
+                "--reply-timeout=2000",
+            ];
+            let act = program(&[&call, [to.as_str(), "/", &method].as_slice()].concat());
+            self.add(S12, service, act, Want::Refused(FAILS), Control::Heard);
         }
         let act = program(&[
             "grep",
