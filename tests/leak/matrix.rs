@@ -102,8 +102,8 @@ fn leak_of_another_link_fails_its_cells() -> Result<()> {
 }
 
 #[test]
-fn leak_of_a_name_service_fails_its_cells() -> Result<()> {
-    found(Plant::NameService, &[Stimulus::S09])
+fn leak_of_services_within_reach_fails_their_cells() -> Result<()> {
+    found(Plant::Services, &[Stimulus::S09, Stimulus::S12])
 }
 
 #[test]

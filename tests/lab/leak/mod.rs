@@ -202,8 +202,8 @@ pub enum Plant {
     PlainForwarder,
     /// The namespace has another link, to the host.
     Link,
-    /// The app reaches the host's name service.
-    NameService,
+    /// The app reaches the host's name service and its system bus.
+    Services,
 }
 
 /// A world to run in.

@@ -150,9 +150,10 @@ impl Scene {
                      ip -n {link} route replace 198.51.100.0/24 via 192.0.2.254"
                 ))
             }
-            Plant::NameService => {
+            Plant::Services => {
                 let app = self.world.app_pid(&ALICE, "roles")?;
-                self.world.graft("/run/nscd", app)
+                self.world.graft("/run/nscd", app)?;
+                self.world.graft("/run/dbus", app)
             }
         }
     }
