@@ -169,8 +169,9 @@ pub struct Cell {
     pub verdict: Verdict,
     /// Where it ran: `veth, IPv4`.
     pub uplinks: Vec<String>,
-    /// How many things were tried.
+    /// How many things were tried, and what came of those that a program fired, each in a line.
     pub shots: usize,
+    pub said: Vec<String>,
 }
 
 /// What is not run, and why.
@@ -221,6 +222,7 @@ struct Job {
 struct Tried {
     why: Vec<String>,
     shots: usize,
+    said: Vec<String>,
     /// Whether this world could show what it looks like beside the tunnel.
     controlled: bool,
 }
@@ -351,6 +353,7 @@ fn cell(stimulus: Stimulus, state: State, worlds: &[&Done]) -> Cell {
         verdict: Verdict::Pass,
         uplinks: Vec::new(),
         shots: 0,
+        said: Vec::new(),
     };
     if let Some(reason) = not_applicable(stimulus, state) {
         cell.verdict = Verdict::NotApplicable { reason };
@@ -364,6 +367,9 @@ fn cell(stimulus: Stimulus, state: State, worlds: &[&Done]) -> Cell {
                 Some(tried) => {
                     why.extend(tried.why.iter().map(|text| format!("{place}: {text}")));
                     cell.shots += tried.shots;
+                    let said = tried.said.iter();
+                    cell.said
+                        .extend(said.map(|text| format!("{place}: {text}")));
                     controlled |= tried.controlled;
                 }
                 None => why.push(format!("{place}: not tried")),

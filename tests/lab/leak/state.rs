@@ -140,12 +140,13 @@ impl State {
         }
     }
 
-    /// Whether nothing at all can come out of the tunnel while the fault lasts: where something does, it was no fault.
+    /// Whether nothing at all can come out of the tunnel while the fault lasts: where something does, it was no fault. A link that is
+    /// deleted is not among them: the helper makes it anew.
     pub(super) fn is_silent(self, variant: usize) -> bool {
         matches!(
             (self, variant),
-            (Self::F01 | Self::F02 | Self::F10 | Self::F18, _)
-                | (Self::F03 | Self::F11, 0)
+            (Self::F01 | Self::F02 | Self::F10, _)
+                | (Self::F03 | Self::F11 | Self::F18, 0)
                 | (Self::F06 | Self::F13 | Self::F14 | Self::F19, 1)
         )
     }

@@ -216,6 +216,16 @@ fn trial(
         }
         let outcome = outcomes.iter().find(|outcome| outcome.name == aim.name);
         let outcome = outcome.with_context(|| format!("no outcome of {}", aim.name))?;
+        let came = if arrived.contains(&at) {
+            "; came out at the server"
+        } else {
+            ""
+        };
+        let how = outcome.error.as_deref().unwrap_or("worked");
+        let said: String = outcome.said.replace('\n', " ").chars().take(120).collect();
+        entry
+            .said
+            .push(format!("{}: {how}: {said}{came}", aim.name));
         if let Some(text) = unmet(aim, outcome, arrived.contains(&at), job, flow) {
             say(text);
         }

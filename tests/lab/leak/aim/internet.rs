@@ -159,7 +159,11 @@ impl List<'_> {
             Want::Anything,
             Control::None,
         );
-        for (name, place) in [("bad length", 2), ("bad checksum", 10), ("bad header", 20)] {
+        for (name, place) in [
+            ("bad length", 2),
+            ("bad checksum", 10),
+            ("unknown protocol", 9),
+        ] {
             self.by(
                 By::Root,
                 S24,
