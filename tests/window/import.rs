@@ -15,6 +15,9 @@ const PUBLIC: &str = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
 /// The public half of another.
 const PEER: &str = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
 
+/// Configurations of a provider's archive.
+const COUNT: usize = 1000;
+
 fn config(address: &str, more: &str) -> String {
     format!(
         "[Interface]\nPrivateKey = {KEY}\nAddress = {address}\nDNS = 10.0.0.1\n{more}\n\
@@ -121,33 +124,42 @@ fn a_file_that_is_wrong_is_shown_where_it_is_wrong() -> Result<()> {
 }
 
 #[test]
-fn an_archive_of_hundreds_is_added_in_one_go() -> Result<()> {
+fn an_archive_of_a_thousand_is_added_in_one_go() -> Result<()> {
     let world = World::new(Spec::product())?;
     let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
     let folder = world.path(&format!("{}/many", ALICE.home));
     fs::create_dir(&folder)?;
-    for number in 0..300 {
+    for number in 0..COUNT {
         let address = format!("10.1.{}.{}/32", number / 200, number % 200 + 2);
         fs::write(
-            folder.join(format!("se{number:03}.conf")),
+            folder.join(format!("se{number:04}.conf")),
             config(&address, ""),
         )?;
     }
-    fs::write(folder.join("broken.conf"), "[Interface]\nMTU = x\n")?;
+    let broken = file(&world, "broken.conf", b"[Interface]\nMTU = x\n")?;
     let archive = format!("{}/provider.zip", ALICE.home);
     world.sh(&format!(
         "cd {}/many && python3 -m zipfile -c {archive} *.conf && chmod 644 {archive}",
         ALICE.home
     ))?;
-    let mut window = desktop.open(&["lonewire-gtk", &archive])?;
-    window.reads("300 configurations can be added. 1 can not.")?;
+    let mut window = desktop.open(&["lonewire-gtk", &archive, &broken])?;
+    window.reads(&format!("{COUNT} configurations can be added. 1 can not."))?;
     desktop.picture("import-many")?;
-    window.click("button", "*Add 300 Tunnels")?;
-    window.reads_within(Duration::from_secs(60), "Added 300 of 301")?;
+    window.click("button", &format!("*Add {COUNT} Tunnels"))?;
+    let told = format!("Added {COUNT} of {}", COUNT + 1);
+    window.reads_within(Duration::from_secs(60), &told)?;
     desktop.picture("import-many-added")?;
-    assert_eq!(world.names(&ALICE)?.len(), 300);
+    assert_eq!(world.names(&ALICE)?.len(), COUNT);
     window.click("button", "*Details")?;
     window.reads("broken.conf: Line 1")?;
+    desktop.keys(&["Escape"])?;
+    window.gone("label", "*broken.conf: Line 1*")?;
+
+    // One of them is found among all.
+    desktop.keys(&["ctrl+f"])?;
+    window.write("search box", "Search Tunnels", "0777")?;
+    window.find("list item", "se0777, Off")?;
+    window.gone("list item", "se0000, Off")?;
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }

@@ -194,7 +194,15 @@ fn walk(look: &Look) -> Result<()> {
         data: Data::of(&tour)?,
         ..Found::default()
     };
-    tour.walk(&mut |page, window| found.look_at(page, window))?;
+    let mut left = None;
+    tour.walk(&mut |page, window| {
+        if page == "protected" {
+            left = Some(window.place("list", &pseudo("Tunnels"))?.0);
+        }
+        found.look_at(page, window)
+    })?;
+    // The sidebar is where reading begins.
+    assert_eq!(left.map(|left| left > 300), Some(look.mirrored), "{left:?}");
     let wrong: Vec<_> = found.wrong.into_iter().collect();
     assert_eq!(wrong, [""; 0], "{}", wrong.join("\n"));
     let missing = not_shown(&found.read)?;

@@ -1,6 +1,7 @@
 //! `cargo xtask pictures`: the window's every page in every look and language, for people to look at.
 
 use std::{
+    fs,
     sync::{Mutex, PoisonError},
     thread,
     time::Instant,
@@ -71,6 +72,11 @@ fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// One walk; how many pictures.
 fn take(name: &str, look: &Look) -> Result<usize> {
+    // Those of before may have other numbers.
+    let folder = picture::folder()?.join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
     let mut count = 0;
     Tour::new(look)?.walk(&mut |page, window| {
         count += 1;

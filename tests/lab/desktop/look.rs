@@ -105,9 +105,8 @@ impl Look {
     /// Writes what is read from files.
     pub(super) fn prepare(&self, world: &World, person: &Person) -> Result<()> {
         let folder = format!("{}/.config/gtk-4.0", person.home);
-        let font = if self.large_text { 17 } else { 11 };
         let text = format!(
-            "[Settings]\ngtk-font-name=Cantarell {font}\ngtk-enable-animations={}\n",
+            "[Settings]\ngtk-font-name=Cantarell 11\ngtk-enable-animations={}\n",
             self.motion
         );
         let owner = format!("-o {} -g {}", person.uid, person.gid);
@@ -126,6 +125,13 @@ impl Look {
             }
         }
         if self.mirrored {
+            // GLib translates a toolkit only where the program is translated.
+            catalogue(
+                world,
+                MIRRORED,
+                DOMAIN,
+                "msgid \"Lonewire\"\nmsgstr \"Lonewire\"\n",
+            )?;
             catalogue(
                 world,
                 MIRRORED,

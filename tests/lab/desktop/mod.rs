@@ -42,6 +42,9 @@ pub use window::Window;
 
 use stage::Stage;
 
+/// Dots an inch, half as many again.
+const LARGE: &str = "Xft.dpi: 144\n";
+
 /// See the module's documentation. A person has one at a time. Dropping it ends all that was started on it.
 #[derive(Debug)]
 pub struct Desktop {
@@ -65,12 +68,19 @@ impl Desktop {
         let (session, access) = stage.start(look.screen)?;
         let notices = notices::Notices::default();
         notices.serve(&session)?;
-        Ok(Self {
+        let desktop = Self {
             stage,
             access,
             session,
             notices,
-        })
+        };
+        if look.large_text {
+            // As desktops do it: a point is larger, whatever is written in points.
+            let name = "RESOURCE_MANAGER";
+            let line = ["xprop", "-root", "-f", name, "8s", "-set", name, LARGE];
+            desktop.run(&line)?;
+        }
+        Ok(desktop)
     }
 
     /// A command of the desktop's person, with the desktop's environment.

@@ -35,7 +35,8 @@ impl Desktop {
         loop {
             let next = self.screen()?;
             // What goes on moving (a spinner, a clock) is as good at one time as at another.
-            if next == last || Instant::now() > end {
+            // What is not drawn yet is not settled.
+            if (next == last && has_colours(&next)?) || Instant::now() > end {
                 break;
             }
             last = next;

@@ -232,13 +232,21 @@ impl<'d> Window<'d> {
         bail!("{node} does nothing")
     }
 
+    /// Where a node is in its window: left, top, width, height.
+    ///
+    /// # Errors
+    /// There is none by the deadline.
+    pub fn place(&self, role: &str, name: &str) -> Result<(i32, i32, i32, i32)> {
+        let node = self.find(role, name)?;
+        access::extents(&self.desktop.access, &node.place)
+    }
+
     /// Moves the mouse pointer to the middle of a node.
     ///
     /// # Errors
     /// There is none by the deadline.
     pub fn hover(&self, role: &str, name: &str) -> Result<()> {
-        let node = self.find(role, name)?;
-        let (left, top, width, height) = access::extents(&self.desktop.access, &node.place)?;
+        let (left, top, width, height) = self.place(role, name)?;
         let (x, y) = (left + width / 2, top + height / 2);
         let (x, y) = (x.to_string(), y.to_string());
         let window = self.on_screen()?;
