@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
-    ALICE, Family, Kind, Marker, Spec, Uplink, World, addr, bus,
+    ALICE, Family, Kind, Marker, Program, Spec, Uplink, World, addr, bus,
     probe::Probe,
     product::text,
     services::{Services, forge_a_wake},
@@ -185,8 +185,10 @@ fn an_uplink_that_is_swapped_changed_or_flaps_is_followed_at_once() -> Result<()
     );
     sh(&scene, &flap)?;
     scene.goes_on("a route that flapped")?;
+    scene.world.kill(Program::DataPlane)?;
+    scene.goes_on("another data plane")?;
     ensure!(
-        scene.states()? == ["connecting", "protected"],
+        scene.states()? == ["connecting", "protected", "blocked", "protected"],
         "{:?}",
         scene.states()?
     );

@@ -264,6 +264,7 @@ impl<P: Ports> Engine<P> {
             counters: counters.into(),
             task: None.into(),
             used: tokio::sync::Notify::new(),
+            unsure: std::cell::Cell::new(false),
         });
         self.keys
             .borrow_mut()

@@ -206,6 +206,7 @@ impl<P: Ports> Engine<P> {
             counters: BTreeMap::new().into(),
             task: None.into(),
             used: tokio::sync::Notify::new(),
+            unsure: std::cell::Cell::new(false),
         })
     }
 

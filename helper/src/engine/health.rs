@@ -111,6 +111,13 @@ impl<P: Ports> Engine<P> {
             if up.backend == Backend::Userspace && up.instance.borrow().is_none() {
                 continue;
             }
+            if up.unsure.get() && self.ports.uptime().saturating_sub(watch.renewed) >= RENEW {
+                up.unsure.set(!self.put_right(&tunnel, &up).await);
+                watch.renewed = self.ports.uptime();
+                restart(&up, |_| true);
+                up.health.borrow_mut().restarted(watch.renewed);
+                self.nudge(&up).await;
+            }
             self.look(&tunnel, &up, &mut watch).await;
             self.after_a_change(&tunnel, &up, &mut watch, has_slept)
                 .await;

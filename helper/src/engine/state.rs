@@ -113,6 +113,8 @@ pub struct Up<P: Ports> {
     pub task: RefCell<Option<AbortHandle>>,
     /// Told at each launch.
     pub used: Notify,
+    /// A switch failed and what was could not be put back: it is tried again.
+    pub unsure: Cell<bool>,
 }
 
 impl<P: Ports> Up<P> {

@@ -171,6 +171,7 @@ impl<P: Ports> Engine<P> {
                     totals.restart();
                 }
                 if !is_back {
+                    up.unsure.set(true);
                     self.set_state(tunnel, State::Blocked(Reason::System));
                 }
                 self.watch(tunnel, &up);
@@ -213,6 +214,36 @@ impl<P: Ports> Engine<P> {
             return Err((change, broken, is_back));
         }
         Ok(())
+    }
+
+    /// After a switch that could not be taken back: what was is put in place again, all of it. Whether it is.
+    pub(super) async fn put_right(&self, tunnel: &Tunnel<P>, up: &Up<P>) -> bool {
+        let _lock = tunnel.lock.read().await;
+        let Some(device) = up.device.borrow().clone() else {
+            return true;
+        };
+        let target = Target {
+            record: up.record.borrow().clone(),
+            device,
+        };
+        let place = Place {
+            run: &up.run,
+            namespace: &up.namespace,
+            instance: up.instance.borrow().clone(),
+        };
+        let mut is_right = true;
+        for change in plan::switch_back(Change::Seal) {
+            // Those of the failed switch have ended with it.
+            if change == Change::Connections {
+                continue;
+            }
+            // The peers come back whatever else fails.
+            if let Err(error) = self.change_to(change, &place, &target).await {
+                tracing::warn!(step = change.name(), ?error, "not put right");
+                is_right = false;
+            }
+        }
+        is_right
     }
 
     /// Makes one thing what the target says.
@@ -305,6 +336,7 @@ impl<P: Ports> Engine<P> {
             counters: BTreeMap::new().into(),
             task: None.into(),
             used: tokio::sync::Notify::new(),
+            unsure: std::cell::Cell::new(false),
         })
     }
 

@@ -232,6 +232,37 @@ async fn a_switch_that_fails_at_any_step_leaves_what_was() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_failed_switch_could_not_put_back_is_put_right_later() {
+    for number in 0.. {
+        let world = World::new();
+        let done = live(&world, async |bed| {
+            let id = bed.tunnel("home", 1).await;
+            let other = other(&bed, 2).await;
+            bed.launch(&id, wish()).await.unwrap();
+            let first = world.0.points.borrow().len();
+            let fault = (first + number, Fault::AllRefused);
+            world.0.fault.set(Some(fault));
+            let result = bed.switch(&id, &other).await;
+            world.0.fault.set(None);
+            if result.is_ok() {
+                return true;
+            }
+            pass(40.0).await;
+            assert_eq!(what_is(&world), Is::Old, "{number}");
+            assert_eq!(bed.state(&id).await.0, TunnelState::Protected, "{number}");
+            assert_eq!(switched_to(&bed, &id).await, None, "{number}");
+            bed.connect(&other, 10).await.unwrap();
+            false
+        })
+        .await;
+        if done {
+            assert!(number >= 7, "{number} points");
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn killed_at_any_step_of_a_switch_it_is_the_old_one_or_the_new() {
     for fault in [Fault::Before, Fault::After] {
         let mut seen = Vec::new();

@@ -32,6 +32,8 @@ pub enum Fault {
     Refused,
     /// It fails and was done all the same.
     Lost,
+    /// It and all that come after it fail, and nothing is done.
+    AllRefused,
     /// The helper dies before it, or after it: it never answers.
     Before,
     After,
@@ -164,11 +166,11 @@ impl World {
             .0
             .fault
             .get()
-            .filter(|(at, _)| *at == number)
+            .filter(|(at, fault)| *at == number || (*fault == Fault::AllRefused && *at < number))
             .map(|(_, fault)| fault)
         {
             None => effect(),
-            Some(Fault::Refused) => lost,
+            Some(Fault::Refused | Fault::AllRefused) => lost,
             Some(Fault::Lost) => effect().and(lost),
             Some(Fault::Before) => std::future::pending().await,
             Some(Fault::After) => {
