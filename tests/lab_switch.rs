@@ -182,6 +182,12 @@ fn a_switched_tunnel_is_adopted_and_a_refused_switch_changes_nothing() -> Result
     let two = world.tunnel(&ALICE, "two", "id")?;
     let show = json(&world, &["show", "one", "--json"])?;
     ensure!(text(&show, "switched_to") == two, "{show}");
+    let rows = world.cli(&ALICE, &["show", "one"])?.ok()?.stdout;
+    ensure!(
+        rows.lines()
+            .any(|row| row.starts_with("Switched to") && row.ends_with("two")),
+        "{rows}"
+    );
     ensure!(
         world.cli(&ALICE, &["up", "two"])?.code == 1,
         "its key is in use"

@@ -31,12 +31,19 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Outcome {
     let tunnel = select::tunnel_or_default(context, args.tunnel.as_deref())?;
-    let detail = context.call(About::Tunnel(&tunnel.info.name), async |client| {
+    let mut detail = context.call(About::Tunnel(&tunnel.info.name), async |client| {
         client.show(&tunnel.id).await
     })?;
     if context.json() {
         print::json(&object(&tunnel, &detail))?;
         return DONE;
+    }
+    if let Some(other) = &mut detail.info.switched_to {
+        // People know it by its name.
+        let tunnels = select::tunnels(context)?;
+        if let Some(found) = tunnels.into_iter().find(|tunnel| tunnel.id == *other) {
+            *other = found.info.name;
+        }
     }
     let mut text = String::new();
     for (label, found) in rows(&tunnel, &detail) {

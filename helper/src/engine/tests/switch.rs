@@ -29,7 +29,7 @@ enum Is {
 }
 
 fn what_is(world: &World) -> Is {
-    let (address, peer, mtu) = world
+    let (address, peer, mtu, userspace) = world
         .wire(|wire| {
             let addressing = wire.addressing.as_ref().unwrap();
             assert_eq!(wire.peers.len(), 1, "{:?}", wire.peers);
@@ -39,14 +39,17 @@ fn what_is(world: &World) -> Is {
                 addressing.addresses[0].addr().to_string(),
                 wire.peers[0].public_key,
                 addressing.mtu,
+                wire.userspace,
             )
         })
         .unwrap();
     let link = spaces(world).into_iter().next().unwrap();
     let dns = world.0.dns.borrow()[&link].0.clone();
-    let living = world.0.planes.borrow();
-    let plane = living.values().find(|plane| !plane.dead.get()).unwrap();
-    assert_eq!(plane.mtu.get(), mtu);
+    if userspace {
+        let living = world.0.planes.borrow();
+        let plane = living.values().find(|plane| !plane.dead.get()).unwrap();
+        assert_eq!(plane.mtu.get(), mtu);
+    }
     if address == "10.0.0.2" {
         assert!(dns.contains("nameserver 10.0.0.1"), "{dns}");
         assert_eq!(peer, PublicKey([200; 32]));
@@ -188,9 +191,13 @@ async fn two_that_are_switched_to_each_other_do_not_wait_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn a_switch_that_fails_at_any_step_leaves_what_was() {
-    for fault in [Fault::Refused, Fault::Lost] {
+    for (kernel, fault) in [false, true]
+        .into_iter()
+        .flat_map(|kernel| [Fault::Refused, Fault::Lost].map(|fault| (kernel, fault)))
+    {
         for number in 0.. {
             let world = World::new();
+            world.0.kernel.set(kernel);
             let done = live(&world, async |bed| {
                 let id = bed.tunnel("home", 1).await;
                 let other = other(&bed, 2).await;
@@ -264,10 +271,14 @@ async fn what_a_failed_switch_could_not_put_back_is_put_right_later() {
 
 #[tokio::test(start_paused = true)]
 async fn killed_at_any_step_of_a_switch_it_is_the_old_one_or_the_new() {
-    for fault in [Fault::Before, Fault::After] {
+    for (kernel, fault) in [false, true]
+        .into_iter()
+        .flat_map(|kernel| [Fault::Before, Fault::After].map(|fault| (kernel, fault)))
+    {
         let mut seen = Vec::new();
         for number in 0.. {
             let world = World::new();
+            world.0.kernel.set(kernel);
             let (id, other, done) = live(&world, async |bed| {
                 let id = bed.tunnel("home", 1).await;
                 let other = other(&bed, 2).await;
