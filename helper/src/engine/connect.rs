@@ -12,7 +12,7 @@ use tokio::task::spawn_local;
 
 use super::{
     Engine, Error,
-    state::{Kept, Tunnel, Up},
+    state::{Kept, Left, Tunnel, Up},
     steps::{Broken, Making},
     view::TunnelInfo,
 };
@@ -120,7 +120,11 @@ impl<P: Ports> Engine<P> {
         Ok(())
     }
 
-    async fn make(&self, tunnel: &Tunnel<P>, kept: Rc<Kept>) -> Result<Up<P>, (State, Error)> {
+    async fn make(
+        self: &Rc<Self>,
+        tunnel: &Tunnel<P>,
+        kept: Rc<Kept>,
+    ) -> Result<Up<P>, (State, Error)> {
         let failed = |reason: Reason, source| {
             let error = Error::ConnectFailed {
                 reason: reason.code(),
@@ -152,7 +156,7 @@ impl<P: Ports> Engine<P> {
     }
 
     /// Does the plan's steps; after a failure all that was done is undone.
-    async fn carry_out(&self, making: &mut Making<P>) -> Result<(), (Step, Broken)> {
+    async fn carry_out(self: &Rc<Self>, making: &mut Making<P>) -> Result<(), (Step, Broken)> {
         let wish = making.kept.options().backend;
         let by_userspace = match wish {
             Some(backend) => backend == Backend::Userspace,
@@ -179,8 +183,11 @@ impl<P: Ports> Engine<P> {
             if let Err(broken) = result {
                 undos.reverse();
                 let (run, link) = (making.run.clone(), making.record.link.clone());
-                self.undo_all(&undos, &run, &link, making.namespace.as_ref())
-                    .await;
+                let namespace = making.namespace.as_ref();
+                if !self.undo_all(&undos, &run, &link, namespace).await {
+                    // What kept it from being done may keep it from being undone: no descriptor, no memory.
+                    self.undo_later(undos, Left { run, link });
+                }
                 return Err((step, broken));
             }
         }

@@ -110,6 +110,11 @@ impl<P: Ports> Engine<P> {
         if self.try_remove(&left, None).await {
             return;
         }
+        self.undo_later(plan::down(), left);
+    }
+
+    /// Tries again, ever more slowly, what could not be undone at once.
+    pub(super) fn undo_later(self: &Rc<Self>, undos: Vec<Undo>, left: Left) {
         let engine = Rc::downgrade(self);
         spawn_local(async move {
             for tries in 0_u32.. {
@@ -118,7 +123,7 @@ impl<P: Ports> Engine<P> {
                 };
                 let wait = Duration::from_secs(1 << tries.min(6));
                 engine.ports.sleep(wait).await;
-                if engine.try_remove(&left, None).await {
+                if engine.undo_all(&undos, &left.run, &left.link, None).await {
                     return;
                 }
             }

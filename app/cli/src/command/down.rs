@@ -1,5 +1,6 @@
 //! `down`: take a tunnel down, or all of them.
 
+use lonewire_api::AppState;
 use serde_json::json;
 
 use super::{DONE, Outcome};
@@ -11,6 +12,9 @@ use crate::{
     print,
     select::{self, Tunnel},
 };
+
+/// Apps that are named where they keep a tunnel up.
+const MOST_NAMED: usize = 10;
 
 const NOTES: &str = "\
 Apps that run in a tunnel keep it up: stop them first (lonewire stop), or use --force.";
@@ -85,7 +89,26 @@ fn done(context: &Context, tunnels: &[&Tunnel]) -> Outcome {
 }
 
 fn down(context: &Context, tunnel: &Tunnel, force: bool) -> Result<(), Failure> {
-    context.call(About::Tunnel(&tunnel.info.name), async |client| {
+    let done = context.call(About::Tunnel(&tunnel.info.name), async |client| {
         client.disconnect(&tunnel.id, force).await
+    });
+    done.map_err(|failure| match &*failure.code {
+        "apps_running" => list(context, tunnel, failure),
+        _ => failure,
     })
+}
+
+/// Names the apps that keep it up; without an answer the number has to do.
+fn list(context: &Context, tunnel: &Tunnel, failure: Failure) -> Failure {
+    let apps = context.call(About::Nothing, async |client| client.apps().await);
+    let mut apps = apps.unwrap_or_default();
+    apps.retain(|(_, info)| info.tunnel == tunnel.id && info.state != AppState::Ended);
+    let shown = apps.iter().take(MOST_NAMED);
+    let failure = shown.fold(failure, |failure, (_, info)| {
+        failure.hint(format!("{}, pid {}", info.name, info.pid))
+    });
+    match apps.len().saturating_sub(MOST_NAMED) {
+        0 => failure,
+        more => failure.hint(format!("and {more} more")),
+    }
 }
