@@ -14,6 +14,7 @@ use std::{
 
 use ipnet::IpNet;
 use lonewire_core::{
+    check::{Line, Task},
     launch::{self, Exit, Launch, Stage, Survey, User},
     name::{Id, LinkName},
     seal::Observed,
@@ -97,6 +98,10 @@ pub trait Links {
     async fn delete(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()>;
     /// Ends TCP connections and connected UDP sockets of the namespace, but those with itself: their next call fails with ECONNABORTED. Listening ones stay.
     async fn end_connections(&self, namespace: &Namespace) -> PortResult<()>;
+    /// Sets the link down; [`Links::configure`] brings back what that took away.
+    async fn cut(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()>;
+    /// The host's own addresses, with their networks, but for loopback.
+    async fn host_addresses(&self) -> PortResult<Vec<IpNet>>;
     /// Dumps taken by a socket opened inside; `sysctls` stays empty.
     async fn observe(&self, namespace: &Namespace) -> PortResult<Observed>;
     /// MTU of the host's path to an address, in bytes, less nothing.
@@ -209,8 +214,25 @@ pub trait Warden {
     async fn adopt(&self, app: &Id, keeper: ProcessId) -> PortResult<Self::Keeper>;
     /// What the keeper of an app that ended left: how its first process ended.
     async fn exit_record(&self, app: &Id) -> PortResult<Option<Exit>>;
+    /// Has a program of ours look around as an app, and tells what it said and who came to addresses of the host meanwhile, where somebody listens for it. With a
+    /// task to drop, `cut` is done once it has sent what it sends before. It has ended when this answers.
+    async fn look_around(
+        &self,
+        request: Launch,
+        app: &Id,
+        task: &Task,
+        cut: impl AsyncFnOnce() -> PortResult<()>,
+    ) -> PortResult<Look>;
     /// Removes an app's socket and exit record.
     async fn forget(&self, app: &Id) -> PortResult<()>;
+}
+
+/// What came of a look from inside.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    pub lines: Vec<Line>,
+    /// Where those came from who reached the host.
+    pub arrived: Vec<SocketAddr>,
 }
 
 /// The descriptors of a launch. The caller's are passed on unlooked-at and closed off the engine's thread: a close can block on FUSE.

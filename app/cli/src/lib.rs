@@ -9,6 +9,7 @@ pub mod failure;
 mod feed;
 mod file;
 pub mod helper_error;
+mod inside;
 pub mod man;
 mod notice;
 mod picture;
@@ -179,6 +180,12 @@ pub fn main() -> ExitCode {
         .is_some_and(|word| word == run::guardian::ARGUMENT)
     {
         return run::guardian::guard();
+    }
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == lonewire_core::check::ARGUMENT)
+    {
+        return inside::look_around();
     }
     if let Some(code) = manual() {
         return code;

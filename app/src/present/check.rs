@@ -150,6 +150,7 @@ mod tests {
             .map(|code| Probe {
                 probe: (*code).to_owned(),
                 passed: !failed.contains(code),
+                tried: "look".to_owned(),
                 found: "lo, lw0".to_owned(),
             })
             .collect()

@@ -267,8 +267,21 @@ impl Client {
     /// # Errors
     /// `NotFound`.
     pub async fn check(&self, tunnel: &str) -> Result<Vec<Probe>> {
+        self.check_with(tunnel, Options::new()).await
+    }
+
+    /// The same, where the drop test cuts the tunnel's own link for a moment: its apps are offline meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub async fn check_and_drop(&self, tunnel: &str) -> Result<Vec<Probe>> {
+        let options = Options::from([("drop", Variant::from(true))]);
+        self.check_with(tunnel, options).await
+    }
+
+    async fn check_with(&self, tunnel: &str, options: Options<'_>) -> Result<Vec<Probe>> {
         let results: Vec<Dictionary> = self
-            .call(&self.tunnels, "Check", &(tunnel, Options::new()))
+            .call(&self.tunnels, "Check", &(tunnel, options))
             .await?;
         Ok(results.iter().map(Probe::from).collect())
     }

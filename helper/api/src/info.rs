@@ -374,6 +374,8 @@ pub struct Probe {
     /// A code.
     pub probe: String,
     pub passed: bool,
+    /// What was done to find out.
+    pub tried: String,
     /// What was seen.
     pub found: String,
 }
@@ -384,6 +386,7 @@ impl From<&Dictionary> for Probe {
             probe: get(dictionary, "probe").unwrap_or_default(),
             // What cannot be read has not passed.
             passed: get(dictionary, "passed").unwrap_or(false),
+            tried: get(dictionary, "tried").unwrap_or_default(),
             found: get(dictionary, "found").unwrap_or_default(),
         }
     }

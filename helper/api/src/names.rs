@@ -24,4 +24,6 @@ pub const WARDEN_SOCKET: &str = "/run/lonewire/warden.sock";
 pub const WIREGUARD_SOCKET: &str = "/run/lonewire/wireguard.sock";
 /// Runs the data plane.
 pub const WIREGUARD_USER: &str = "lonewire-wg";
+/// The command line, which is also what looks around in a tunnel for `Check`.
+pub const PROGRAM: &str = "/usr/bin/lonewire";
 pub const LIBEXEC_DIR: &str = "/usr/libexec/lonewire";

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no environment in here: everything comes in as an argument.
 
 pub mod bus;
+pub mod check;
 pub mod dataplane;
 pub mod inside;
 pub mod launch;

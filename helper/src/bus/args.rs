@@ -62,6 +62,10 @@ impl<'a> Options<'a> {
         Ok(self.take("force")?.unwrap_or(false))
     }
 
+    pub fn drop(&mut self) -> Answer<bool> {
+        Ok(self.take("drop")?.unwrap_or(false))
+    }
+
     pub fn end(self) -> Answer<()> {
         if self.0.is_empty() {
             Ok(())

@@ -135,6 +135,7 @@ pub fn probe(probe: Probe) -> Dict {
     Dict::from([
         ("probe", Variant::from(probe.probe)),
         ("passed", Variant::from(probe.passed)),
+        ("tried", Variant::from(probe.tried)),
         ("found", Variant::from(probe.found)),
     ])
 }

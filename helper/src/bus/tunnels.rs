@@ -10,7 +10,11 @@ use super::{
     dict::{self, Dict},
     error::Refusal,
 };
-use crate::auth::{ConnectOwn, ImportOwn, Own};
+use crate::{
+    auth::{ConnectOwn, ImportOwn, Own},
+    engine::view::CheckWish,
+    presence,
+};
 
 #[derive(Debug)]
 pub struct Tunnels {
@@ -189,12 +193,15 @@ impl Tunnels {
         tunnel: &str,
         options: Wishes<'_>,
     ) -> Result<Vec<Dict>, Refusal> {
-        Options::new(options).end()?;
+        let mut options = Options::new(options);
+        let drop = options.drop()?;
+        options.end()?;
         let (grant, id) = self.gate.pass_for::<Own>(&call, tunnel).await?;
+        let bus_names = presence::names(&self.gate.questions).await;
         Ok(self
             .gate
             .engine
-            .check(grant, id)
+            .check(grant, id, CheckWish { drop, bus_names })
             .await?
             .into_iter()
             .map(dict::probe)

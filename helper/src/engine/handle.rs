@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use super::{
     Error,
     view::{
-        AppInfo, Event, Imported, LaunchWish, OptionsChange, Probe, Quotas, TunnelDetail,
-        TunnelInfo,
+        AppInfo, CheckWish, Event, Imported, LaunchWish, OptionsChange, Probe, Quotas,
+        TunnelDetail, TunnelInfo,
     },
 };
 use crate::{
@@ -61,7 +61,7 @@ pub(super) enum Command {
         Reply<Result<TunnelInfo, Error>>,
     ),
     Disconnect(Grant<Own>, Id, bool, Reply<Result<(), Error>>),
-    Check(Grant<Own>, Id, Reply<Result<Vec<Probe>, Error>>),
+    Check(Grant<Own>, Id, CheckWish, Reply<Result<Vec<Probe>, Error>>),
     Log(Grant<Own>, Id, u64, Reply<Result<Vec<LogEntry>, Error>>),
     Launch(
         Grant<LaunchOwn>,
@@ -251,8 +251,15 @@ impl Handle {
             .await
     }
 
-    pub async fn check(&self, grant: Grant<Own>, id: Id) -> Result<Vec<Probe>, Error> {
-        self.call(|reply| Command::Check(grant, id, reply)).await
+    /// Looks at a tunnel's namespace, and from inside.
+    pub async fn check(
+        &self,
+        grant: Grant<Own>,
+        id: Id,
+        wish: CheckWish,
+    ) -> Result<Vec<Probe>, Error> {
+        self.call(|reply| Command::Check(grant, id, wish, reply))
+            .await
     }
 
     pub async fn log(&self, grant: Grant<Own>, id: Id, since: u64) -> Result<Vec<LogEntry>, Error> {

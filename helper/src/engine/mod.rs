@@ -11,6 +11,7 @@ pub mod error;
 pub mod handle;
 mod health;
 mod launch;
+mod look;
 mod network;
 mod prepare;
 mod quota;
@@ -180,7 +181,9 @@ impl<P: Ports> Engine<P> {
             Command::Disconnect(grant, id, force, to) => {
                 drop(to.send(self.disconnect(grant, &id, force).await));
             }
-            Command::Check(grant, id, to) => drop(to.send(self.check(&grant, &id).await)),
+            Command::Check(grant, id, wish, to) => {
+                drop(to.send(self.check(&grant, &id, &wish).await));
+            }
             Command::Log(grant, id, since, to) => {
                 drop(to.send(self.read_log(&grant, &id, since).await));
             }

@@ -29,6 +29,8 @@ pub struct Tunnel<P: Ports> {
     pub uid: u32,
     /// Written by what brings it up or down, read by what needs it to stay as it is: launches, renewals.
     pub lock: RwLock<()>,
+    /// Held by a check.
+    pub checking: tokio::sync::Mutex<()>,
     pub kept: RefCell<Rc<Kept>>,
     pub standing: watch::Sender<Standing>,
     pub up: RefCell<Option<Rc<Up<P>>>>,
@@ -63,6 +65,7 @@ impl<P: Ports> Tunnel<P> {
             id,
             uid,
             lock: RwLock::new(()),
+            checking: tokio::sync::Mutex::default(),
             kept: RefCell::new(Rc::new(kept)),
             standing: watch::Sender::new(Standing {
                 state: State::Off,

@@ -156,8 +156,7 @@ impl<P: Ports> Engine<P> {
             }
             Step::Dns => {
                 let record = &making.record;
-                let text = resolv::resolv_conf(&record.dns, &record.search);
-                let hosts = resolv::hosts(&self.ports.host_name().await?);
+                let (text, hosts) = dns_files(record, &self.ports.host_name().await?);
                 self.ports.write_dns(&record.link, &text, &hosts).await?;
             }
             Step::KernelLink => {
@@ -307,6 +306,12 @@ fn unwritable(_: tunnel::BadFile) -> PortError {
     PortError::Unsupported {
         what: "a record with such a number",
     }
+}
+
+/// `resolv.conf` and `hosts` of a namespace.
+pub(super) fn dns_files(record: &Run, host_name: &str) -> (String, String) {
+    let text = resolv::resolv_conf(&record.dns, &record.search);
+    (text, resolv::hosts(host_name))
 }
 
 pub(super) fn addressing(record: &Run) -> Addressing {

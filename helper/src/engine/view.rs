@@ -113,9 +113,19 @@ pub struct AppInfo {
 /// A probe of `Check`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    pub probe: &'static str,
+    pub probe: String,
     pub passed: bool,
+    pub tried: String,
     pub found: String,
+}
+
+/// What is wished of `Check`.
+#[derive(Debug, Default)]
+pub struct CheckWish {
+    /// The drop test cuts the tunnel's own link.
+    pub drop: bool,
+    /// As a launch's.
+    pub bus_names: Vec<String>,
 }
 
 /// What subscribers are told, with whose it is.

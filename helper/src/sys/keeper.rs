@@ -14,13 +14,14 @@ use std::{
 };
 
 use lonewire_core::{
+    check::Task,
     launch::{Command, Event, Exit, Launch, Request},
     name::Id,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::{Sys, os, thread::close_elsewhere, warden::Channel};
-use crate::ports::{Keeper, LaunchFiles, PortError, PortResult, ProcessId, Warden};
+use super::{Sys, look, os, thread::close_elsewhere, warden::Channel};
+use crate::ports::{Keeper, LaunchFiles, Look, PortError, PortResult, ProcessId, Warden};
 
 /// A launch may be held for 5 s, and the user's home may be on a slow network.
 const LAUNCH: Duration = Duration::from_secs(20);
@@ -210,6 +211,16 @@ impl Warden for Sys {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(os("the exit record")(error)),
         }
+    }
+
+    async fn look_around(
+        &self,
+        request: Launch,
+        app: &Id,
+        task: &Task,
+        cut: impl AsyncFnOnce() -> PortResult<()>,
+    ) -> PortResult<Look> {
+        look::around(self, request, app, task, cut).await
     }
 
     async fn forget(&self, app: &Id) -> PortResult<()> {

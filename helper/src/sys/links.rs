@@ -258,6 +258,26 @@ impl Links for Sys {
         }
     }
 
+    async fn cut(&self, namespace: &Namespace, link: &LinkName) -> PortResult<()> {
+        let netlink = Netlink::inside(namespace).await?;
+        let index = netlink.index(link).await?;
+        let index = index.ok_or(PortError::NotFound { what: "the link" })?;
+        let down = LinkUnspec::new_with_index(index).down().build();
+        let set = netlink.handle.link().set(down).execute().await;
+        set.map_err(refused("setting the link down"))
+    }
+
+    async fn host_addresses(&self) -> PortResult<Vec<IpNet>> {
+        let netlink = Netlink::on_host()?;
+        let found = netlink.handle.address().get().execute();
+        let found: Vec<_> = found.try_collect().await.map_err(refused("RTM_GETADDR"))?;
+        let all = found
+            .iter()
+            .filter_map(observed_address)
+            .map(|address| address.net);
+        Ok(all.filter(|net| !net.addr().is_loopback()).collect())
+    }
+
     async fn observe(&self, namespace: &Namespace) -> PortResult<Observed> {
         let netlink = Netlink::inside(namespace).await?;
         let handle = &netlink.handle;

@@ -6,6 +6,7 @@ mod connections;
 mod dataplane;
 mod keeper;
 mod links;
+mod look;
 mod resolver;
 pub mod seccomp;
 mod store;

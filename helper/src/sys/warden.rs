@@ -24,7 +24,7 @@ use rustix::{
         SendAncillaryMessage, SendFlags,
     },
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::{io::Interest, net::UnixStream};
 
 use super::{Sys, errno, os};
@@ -49,11 +49,15 @@ impl Channel {
         let stream = UnixStream::connect(path)
             .await
             .map_err(|_| PortError::WardenGone)?;
-        Ok(Self {
+        Ok(Self::over(stream))
+    }
+
+    pub fn over(stream: UnixStream) -> Self {
+        Self {
             stream,
             bytes: Vec::new(),
             descriptors: VecDeque::new(),
-        })
+        }
     }
 
     /// Sends a request: its text in a memfd that nobody can change, then the descriptors that go with it.
@@ -99,10 +103,15 @@ impl Channel {
 
     /// The next event; its descriptors are in [`Channel::descriptor`]. Can be dropped at any time without losing a byte.
     pub async fn event(&mut self) -> PortResult<Event> {
+        self.next().await
+    }
+
+    /// The next frame.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> PortResult<T> {
         loop {
             let taken = launch::take_frame(&mut self.bytes);
-            if let Some(event) = taken.map_err(|_| PortError::WardenGone)? {
-                return Ok(event);
+            if let Some(frame) = taken.map_err(|_| PortError::WardenGone)? {
+                return Ok(frame);
             }
             let (bytes, descriptors) = (&mut self.bytes, &mut self.descriptors);
             let stream = &self.stream;

@@ -15,21 +15,30 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   lonewire check
-  lonewire check home --json";
+  lonewire check home --json
+  lonewire check --drop";
 
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES, after_help = "Looked at: the links, addresses, routes and kernel settings of the namespace, the process of the tunnel, the age of its handshake, and the files that name the DNS servers to programs. No server is asked.\n\nExit status 6: a probe failed; 3: all is sealed, but there is no handshake.")]
+#[command(before_help = EXAMPLES, after_help = "Looked at from here: the links, addresses, routes and kernel settings of the namespace, the process of the tunnel, the age of its handshake, \
+and the files that name the DNS servers. Then a program is started in the tunnel, as every app is, and tries: which links and addresses it sees, to reach the host and its networks, the sockets and \
+bus services by which the host's resolvers are asked, and where the way to the DNS servers leads. At last the link is cut, in a namespace made by the same plan for that (with --drop: the tunnel's own), \
+and nothing may find a way. No name is looked up; single bytes to port 9 go to the host's networks and the DNS servers by the tunnel, if at all.\n\n\
+With --terse the columns are probe, verdict, what was tried, what was found.\n\nExit status 6: a probe failed; 3: all is sealed, but there is no handshake.")]
 pub struct Args {
     /// Name or id; the default tunnel without one
     #[arg(add = complete::tunnels())]
     tunnel: Option<String>,
+    /// Cut the tunnel's own link for the drop test: its apps are offline for a moment
+    #[arg(long)]
+    drop: bool,
 }
 
 pub fn run(context: &Context, args: &Args) -> Outcome {
     let tunnel = select::tunnel_or_default(context, args.tunnel.as_deref())?;
     let name = &tunnel.info.name;
-    let probes = context.call(About::Tunnel(name), async |client| {
-        client.check(&tunnel.id).await
+    let probes = context.call(About::Tunnel(name), async |client| match args.drop {
+        true => client.check_and_drop(&tunnel.id).await,
+        false => client.check(&tunnel.id).await,
     })?;
     if context.json() {
         let rows: Vec<Value> = probes.iter().map(to_json).collect();
@@ -42,7 +51,7 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
             .iter()
             .map(|probe| row(probe, context.format))
             .collect();
-        print::table(context, &["", "PROBE", "FOUND"], &rows)?;
+        print::table(context, &["", "PROBE", "TRIED", "FOUND"], &rows)?;
     }
     verdict(name, &probes)
 }
@@ -53,18 +62,20 @@ fn row(probe: &Probe, format: Format) -> Vec<String> {
         Format::Terse => vec![
             snake(&probe.probe),
             mark.to_lowercase(),
+            probe.tried.clone(),
             probe.found.clone(),
         ],
         _ => vec![
             mark.to_owned(),
             words(&probe.probe).to_owned(),
+            probe.tried.clone(),
             probe.found.clone(),
         ],
     }
 }
 
 fn to_json(probe: &Probe) -> Value {
-    json!({ "probe": snake(&probe.probe), "passed": probe.passed, "found": probe.found })
+    json!({ "probe": snake(&probe.probe), "passed": probe.passed, "tried": probe.tried, "found": probe.found })
 }
 
 /// What a probe looks at. What is not known is shown as it came.
@@ -74,6 +85,14 @@ fn words(code: &str) -> &str {
         "data-plane" => "WireGuard",
         "sysctls" => "kernel settings",
         "dns" => "DNS servers",
+        "inside" => "a look from inside",
+        "links-visible" => "links an app sees",
+        "host-addresses" => "the host's addresses",
+        "lan" => "the host's networks",
+        "host-unreachable" => "the host itself",
+        "resolvers" => "the host's resolvers",
+        "names" => "an app's DNS",
+        "drop" => "with the link cut",
         other => other,
     }
 }
@@ -132,6 +151,7 @@ mod tests {
         .map(|&code| Probe {
             probe: code.to_owned(),
             passed: !failed.contains(&code),
+            tried: "look".to_owned(),
             found: "lo, lw0".to_owned(),
         })
         .collect()
@@ -157,15 +177,15 @@ mod tests {
         let probes = probes(&["links"]);
         assert_eq!(
             row(&probes[0], Format::Human),
-            ["FAIL", "network links", "lo, lw0"]
+            ["FAIL", "network links", "look", "lo, lw0"]
         );
         assert_eq!(
             row(&probes[4], Format::Terse),
-            ["data_plane", "ok", "lo, lw0"]
+            ["data_plane", "ok", "look", "lo, lw0"]
         );
         assert_eq!(
             to_json(&probes[4]),
-            json!({ "probe": "data_plane", "passed": true, "found": "lo, lw0" })
+            json!({ "probe": "data_plane", "passed": true, "tried": "look", "found": "lo, lw0" })
         );
     }
 }

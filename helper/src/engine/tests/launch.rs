@@ -1,7 +1,7 @@
 use lonewire_core::launch::{Event as Told, Exit, Stage};
 
 use super::{fakes::spaces, *};
-use crate::engine::view::{AppState, OptionsChange};
+use crate::engine::view::{AppState, CheckWish, OptionsChange};
 
 #[tokio::test(start_paused = true)]
 async fn launching_connects_and_passes_on_what_was_asked() {
@@ -126,13 +126,13 @@ async fn a_program_never_starts_on_an_unsealed_namespace() {
         }
         let probes = bed
             .handle
-            .check(Grant::for_test(ANNA), id.clone())
+            .check(Grant::for_test(ANNA), id.clone(), CheckWish::default())
             .await
             .unwrap();
         let failed: Vec<_> = probes.iter().filter(|probe| !probe.passed).collect();
         assert_eq!(failed.len(), 1, "{failed:?}");
         assert_eq!(
-            (failed[0].probe, &*failed[0].found),
+            (&*failed[0].probe, &*failed[0].found),
             ("links", "another link: veth0")
         );
         // Nor where it cannot be looked at.
@@ -472,7 +472,10 @@ async fn one_users_checks_do_not_crowd_out_anothers_launch() {
             .await
             .unwrap()
             .id;
-        let check = || bed.handle.check(Grant::for_test(ANNA), id.clone());
+        let check = || {
+            bed.handle
+                .check(Grant::for_test(ANNA), id.clone(), CheckWish::default())
+        };
         let checks = futures_util::future::join_all((0..500).map(|_| check()));
         let launch = async {
             settle().await;

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{engine::view::OptionsChange, ports::PortError};
+use crate::{
+    engine::view::{CheckWish, OptionsChange},
+    ports::PortError,
+};
 
 fn anna<A>() -> Grant<A> {
     Grant::for_test(ANNA)
@@ -38,7 +41,10 @@ async fn a_foreign_id_answers_as_an_unknown_one() {
                     .disconnect(Grant::for_test(BERT), t(), true)
                     .await
                     .err(),
-                handle.check(Grant::for_test(BERT), t()).await.err(),
+                handle
+                    .check(Grant::for_test(BERT), t(), CheckWish::default())
+                    .await
+                    .err(),
                 handle.log(Grant::for_test(BERT), t(), 0).await.err(),
                 handle
                     .launch(Grant::for_test(BERT), t(), wish())

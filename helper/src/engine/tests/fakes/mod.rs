@@ -76,6 +76,7 @@ pub struct Inner {
     pub panics: Cell<bool>,
     /// What the next launch fails with.
     pub refuse_launch: RefCell<Option<PortError>>,
+    pub look: RefCell<Look>,
     /// Launches hang until told.
     pub hold: Cell<bool>,
     pub boot: RefCell<String>,
@@ -143,6 +144,7 @@ impl World {
             points: RefCell::default(),
             panics: Cell::new(false),
             refuse_launch: RefCell::default(),
+            look: RefCell::default(),
             hold: Cell::new(false),
             boot: RefCell::new("boot".into()),
         }))

@@ -183,6 +183,23 @@ impl Links for World {
         self.point("delete_link", delete).await
     }
 
+    async fn cut(&self, namespace: &Namespace, _link: &LinkName) -> PortResult<()> {
+        let cut = || {
+            let mut namespaces = self.0.namespaces.borrow_mut();
+            let space = namespaces
+                .get_mut(&namespace.name)
+                .ok_or(gone("namespace"))?;
+            let link = space.link.as_mut().ok_or(gone("link"))?;
+            link.addressing = None;
+            Ok(())
+        };
+        self.point("cut", cut).await
+    }
+
+    async fn host_addresses(&self) -> PortResult<Vec<ipnet::IpNet>> {
+        Ok(vec!["192.168.1.7/24".parse().unwrap()])
+    }
+
     async fn observe(&self, namespace: &Namespace) -> PortResult<Observed> {
         let look = || {
             let namespaces = self.0.namespaces.borrow();

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use lonewire_core::launch::{self, Exit, Launch, User};
+use lonewire_core::{
+    check::{Line, Task},
+    launch::{self, Exit, Launch, User},
+};
 
 use super::*;
 
@@ -49,6 +52,26 @@ impl Warden for World {
 
     async fn exit_record(&self, app: &Id) -> PortResult<Option<Exit>> {
         Ok(self.0.exits.borrow().get(app).copied())
+    }
+
+    async fn look_around(
+        &self,
+        request: Launch,
+        app: &Id,
+        task: &Task,
+        cut: impl AsyncFnOnce() -> PortResult<()>,
+    ) -> PortResult<Look> {
+        let is_noted = self.0.records.borrow().contains_key(&(false, app.clone()));
+        assert!(is_noted, "a record stands before a program runs");
+        assert_eq!(request.namespace.as_str(), task.link);
+        let run = || Ok(());
+        self.point("look", run).await?;
+        let mut look = self.0.look.borrow().clone();
+        if task.drop {
+            cut().await?;
+            look.lines = vec![Line::new("drop", true, "cut the link", "nothing")];
+        }
+        Ok(look)
     }
 
     async fn forget(&self, app: &Id) -> PortResult<()> {
