@@ -5,11 +5,11 @@
 mod first;
 mod second;
 
-use std::{path::Path, process::Command, sync::OnceLock};
+use std::{path::Path, process::Command, sync::OnceLock, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::system::{
-    Place, Session, System,
+    Place, Session, System, poll,
     vpn::{NAME, SERVER, Vpn, serve},
 };
 
@@ -78,6 +78,16 @@ impl Scene {
 
     fn sh(&self, script: &str) -> Result<String> {
         self.system.check(&["sh", "-euc", script])
+    }
+
+    /// Unloads kernel modules, which the kernel allows once it has cleaned up after the last namespace.
+    fn unload(&self, modules: &[&str]) -> Result<()> {
+        let line = [&["modprobe", "--remove"], modules].concat();
+        let gone = || {
+            self.system.run(&line).ok()?;
+            (!modules.iter().any(|module| is_loaded(module))).then_some(())
+        };
+        poll(Duration::from_secs(30), gone).with_context(|| format!("{modules:?} stay loaded"))
     }
 
     /// Has the tunnel up, whatever another test left.

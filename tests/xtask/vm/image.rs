@@ -25,7 +25,6 @@ const PACKAGES: &[&str] = &[
     "libnss-resolve",
     "libnss-mdns",
     "libpam-systemd",
-    "linux-image-amd64",
     "login",
     "nscd",
     "passwd",
@@ -42,6 +41,12 @@ const OFFERED: &[&str] = &["polkitd", "pkexec"];
 /// Run in the new root. Nothing of it may need a network later, and the first boot is to be as quick as the second.
 const FINISH: &str = r#"set -eu
 export DEBIAN_FRONTEND=noninteractive
+mount -t proc proc /proc
+# Its initial file system is made once, and holds the least that finds the disk: an emulated processor takes long to unpack a large one.
+mkdir -p /etc/initramfs-tools/conf.d /srv/packages/partial
+echo MODULES=list > /etc/initramfs-tools/conf.d/lonewire
+printf '%s\n' virtio_pci virtio_blk ext4 > /etc/initramfs-tools/modules
+apt-get --quiet=2 --yes --no-install-recommends -o Dpkg::Options::=--force-confold install linux-image-amd64
 apt-get --quiet=2 --yes --no-install-recommends --download-only -o Dir::Cache::archives=/srv/packages/ install $OFFERED
 rm -rf /srv/packages/partial /srv/packages/lock /var/cache/apt/archives/*.deb
 echo 'deb [trusted=yes] file:/srv/packages ./' > /etc/apt/sources.list
@@ -50,6 +55,8 @@ echo lonewire > /etc/hostname
 echo '127.0.0.1 localhost lonewire' > /etc/hosts
 echo 'This machine is thrown away.' > /etc/lonewire-throw-away
 mkdir -p /var/log/journal /payload
+# A file, as many machines have it: what replaces it must not show inside.
+echo 'nameserver 127.0.0.53' > /etc/resolv.conf
 # As the package's documentation has it; avahi's own module is there by its package.
 sed -i 's/^hosts:.*/hosts: files mdns4_minimal [NOTFOUND=return] resolve [!UNAVAIL=return] dns/' /etc/nsswitch.conf
 for unit in serial-getty@ttyS0.service serial-getty@ttyS1.service timers.target systemd-networkd-wait-online.service; do
@@ -66,10 +73,6 @@ ExecStart=/bin/sh /payload/run
 WantedBy=multi-user.target
 UNIT
 systemctl --quiet enable lonewire-suite.service systemd-resolved.service
-# The least that finds the disk: a large one takes an emulated processor long to unpack.
-sed -i 's/^MODULES=.*/MODULES=list/' /etc/initramfs-tools/initramfs.conf
-printf '%s\n' virtio_pci virtio_blk ext4 > /etc/initramfs-tools/modules
-update-initramfs -u
 "#;
 
 /// A disk with what starts it.
@@ -151,8 +154,14 @@ fn make(release: &str, folder: &Path) -> Result<()> {
             fs::copy(entry.path(), root.join("etc/apt/apt.conf.d").join(name))?;
         }
     }
+    // resolved's package has put a link there, to what nobody serves yet.
+    let resolv = root.join("etc/resolv.conf");
+    let _ = fs::remove_file(&resolv);
+    fs::copy("/etc/resolv.conf", &resolv).context("/etc/resolv.conf")?;
     cargo::run(
-        Command::new("chroot")
+        // What it mounts goes with it.
+        Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "chroot"])
             .arg(&root)
             .args(["/bin/sh", "-c", FINISH])
             .env("OFFERED", OFFERED.join(" "))
