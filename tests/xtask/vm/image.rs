@@ -36,7 +36,7 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// What apt has to bring, because Lonewire's package asks for it: in the image as packages only.
-const OFFERED: &[&str] = &["polkitd", "pkexec"];
+const OFFERED: &[&str] = &["polkitd", "xdg-dbus-proxy"];
 
 /// Run in the new root. Nothing of it may need a network later, and the first boot is to be as quick as the second.
 const FINISH: &str = r#"set -eu
@@ -51,6 +51,8 @@ apt-get --quiet=2 --yes --no-install-recommends --download-only -o Dir::Cache::a
 rm -rf /srv/packages/partial /srv/packages/lock /var/cache/apt/archives/*.deb
 echo 'deb [trusted=yes] file:/srv/packages ./' > /etc/apt/sources.list
 rm -f /etc/apt/sources.list.d/*
+# What is thrown away need not be safe from a loss of power.
+echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/lonewire
 echo lonewire > /etc/hostname
 echo '127.0.0.1 localhost lonewire' > /etc/hosts
 echo 'This machine is thrown away.' > /etc/lonewire-throw-away
