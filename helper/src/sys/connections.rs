@@ -153,7 +153,14 @@ fn list(socket: &OwnedFd, family: i32, protocol: i32) -> PortResult<Vec<Found>> 
                 libc::NLMSG_DONE => return Ok(all),
                 libc::NLMSG_ERROR => {
                     return match error_of(body) {
-                        // A kernel without this family or protocol has none of them.
+                        // A kernel without tcp_diag cannot tell, and so cannot end any.
+                        libc::ENOENT
+                            if i32::from(family) == libc::AF_INET
+                                && i32::from(protocol) == libc::IPPROTO_TCP =>
+                        {
+                            Err(PortError::Unsupported { what: WHAT })
+                        }
+                        // One without IPv6, or without udp_diag.
                         libc::ENOENT | libc::EINVAL | libc::EAFNOSUPPORT => Ok(all),
                         errno => Err(PortError::Os { what: WHAT, errno }),
                     };
