@@ -37,7 +37,8 @@ type Looked<T> = Result<T, Broken>;
 impl<P: Ports> Engine<P> {
     /// What is met in the tunnel's own namespace.
     pub(super) async fn look_around(&self, watcher: &Watcher<'_>, up: &Up<P>) -> Vec<Line> {
-        let task = self.task(&up.record.borrow().clone(), false).await;
+        let record = up.record.borrow().clone();
+        let task = self.task(&record, false).await;
         let looked = match task {
             Ok(task) => {
                 let look = self
