@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use super::{Sys, os, thread, uplink};
+use crate::ports::{Addressing, Links, Namespace, PortError, PortResult};
+use futures_util::TryStreamExt as _;
 use ipnet::IpNet;
 use lonewire_core::{
     name::LinkName,
@@ -19,13 +21,7 @@ use netlink_packet_route::{
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType},
     rule::{RuleAttribute, RuleMessage},
 };
-use rtnetlink::{
-    Handle, IpVersion, LinkUnspec, LinkWireguard, MulticastGroup, RouteMessageBuilder,
-};
-use tokio::sync::mpsc;
-
-use super::{Sys, errno, os, thread};
-use crate::ports::{Addressing, Links, Namespace, PortError, PortResult};
+use rtnetlink::{Handle, IpVersion, LinkUnspec, LinkWireguard, RouteMessageBuilder};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -330,28 +326,14 @@ impl Links for Sys {
     }
 
     async fn path_mtu(&self, to: IpAddr) -> PortResult<u32> {
-        const WHAT: &str = "the MTU of the path to the endpoint";
-        // Connecting a UDP socket sends nothing: the kernel looks up the route. The port does not matter.
-        let any: IpAddr = if to.is_ipv4() {
-            Ipv4Addr::UNSPECIFIED.into()
-        } else {
-            Ipv6Addr::UNSPECIFIED.into()
-        };
-        let socket = UdpSocket::bind((any, 0)).map_err(os(WHAT))?;
-        socket.connect((to, 9)).map_err(os(WHAT))?;
-        let mtu = if to.is_ipv4() {
-            rustix::net::sockopt::ip_mtu(&socket)
-        } else {
-            rustix::net::sockopt::ipv6_mtu(&socket)
-        };
-        mtu.map_err(errno(WHAT))
+        uplink::path_mtu(to)
     }
 
     async fn uplink_changed(&self) -> PortResult<()> {
         let mut changes = self.uplink.lock().await;
         let changes = match &mut *changes {
             Some(changes) => changes,
-            none => none.insert(watch_uplink()?),
+            none => none.insert(uplink::watch()?),
         };
         let ended = || PortError::Os {
             what: "netlink",
@@ -376,36 +358,6 @@ impl Links for Sys {
         })
         .await
     }
-}
-
-/// Tells of each change of the host's links, addresses and routes from now on.
-fn watch_uplink() -> PortResult<mpsc::Receiver<()>> {
-    let groups = [
-        MulticastGroup::Link,
-        MulticastGroup::Ipv4Ifaddr,
-        MulticastGroup::Ipv4Route,
-        MulticastGroup::Ipv6Ifaddr,
-        MulticastGroup::Ipv6Route,
-    ];
-    let (connection, _handle, mut messages) =
-        rtnetlink::new_multicast_connection(&groups).map_err(os("netlink"))?;
-    let (tell, told) = mpsc::channel(1);
-    tokio::spawn(async move {
-        // Without the handle the connection would end.
-        let _handle = _handle;
-        tokio::pin!(connection);
-        loop {
-            tokio::select! {
-                () = &mut connection => return,
-                message = messages.next() => match message {
-                    // One that waits to be heard is enough.
-                    Some(_) => drop(tell.try_send(())),
-                    None => return,
-                },
-            }
-        }
-    });
-    Ok(told)
 }
 
 fn route(to: IpAddr, prefix: u8) -> RouteMessageBuilder<IpAddr> {

@@ -11,6 +11,7 @@ mod resolver;
 pub mod seccomp;
 mod store;
 mod thread;
+mod uplink;
 mod users;
 mod warden;
 mod wireguard;
