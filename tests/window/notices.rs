@@ -86,9 +86,13 @@ fn a_blocked_tunnels_notification_leads_to_it_and_tries_again() -> Result<()> {
     desktop.notices.click(&desktop.session, &notice, None)?;
     is_shown(&window, "beta, *")?;
 
+    // Told once more, and answered while it is: with the tunnel what was told of it goes.
+    world.restart(Program::DataPlane)?;
+    window.find_within(LIMIT, "list item", "beta, Protected · 1 app")?;
     window.click("list item", "alpha, Off")?;
     is_shown(&window, "alpha, Off")?;
-    // While it is told still: once the tunnel is back of itself, so is what was told of it.
+    world.stop(Program::DataPlane)?;
+    let notice = told(&desktop, "“beta” is blocked")?;
     desktop
         .notices
         .click(&desktop.session, &notice, Some("Try Again"))?;

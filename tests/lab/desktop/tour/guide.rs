@@ -305,6 +305,7 @@ impl Guide<'_, '_> {
         self.window.keys(&["Escape"])?;
         self.window.gone("label", &body)?;
 
+        self.see("apps")?;
         let stop = self.words.fill("Stop {app}", &[("app", "Mail")]);
         self.window.click("button", &stop)?;
         self.reads("Stopping…")?;
