@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
-    Marker, capture, programs,
+    Marker,
+    capture::{self, Captured},
+    programs,
     server::read_log,
     system::{Place, Session, System, poll, vpn},
 };
@@ -84,8 +86,11 @@ impl Drop for Shell {
 
 struct Host<'a> {
     system: &'a System,
-    /// Which names the host's own DNS server and the tunnel's were asked, and what crossed the uplink.
-    frames: usize,
+    /// What has crossed the uplink, and how far the capture has been read.
+    frames: Vec<Captured>,
+    place: usize,
+    /// Of the names that were looked up inside.
+    inside: Vec<Marker>,
 }
 
 impl Host<'_> {
@@ -94,14 +99,22 @@ impl Host<'_> {
         Ok(log.iter().any(|asked| asked.what.contains(name)))
     }
 
-    /// Whether the name was on the uplink since the last look, by its marker.
+    /// Whether the name is known to have been on the uplink by now, by its marker.
     fn was_seen(&mut self, marker: &Marker) -> Result<bool> {
         let file = self.system.root().join("run/uplink.pcap");
-        let frames = capture::read_since(&file, &mut self.frames)?;
+        self.frames
+            .extend(capture::read_since(&file, &mut self.place)?);
         let finder = lab::marker::Finder::new(std::slice::from_ref(marker));
-        Ok(frames
-            .iter()
-            .any(|frame| finder.find(&frame.bytes).is_some()))
+        let mut frames = self.frames.iter();
+        Ok(frames.any(|frame| finder.find(&frame.bytes).is_some()))
+    }
+
+    /// The capture may be a moment behind.
+    fn is_seen(&mut self, marker: &Marker) -> bool {
+        let seen = poll(Duration::from_secs(10), || {
+            self.was_seen(marker).ok().filter(|seen| *seen)
+        });
+        seen.is_some()
     }
 
     /// All ways, inside: the tunnel's server is asked, nobody else hears of it.
@@ -120,32 +133,41 @@ impl Host<'_> {
                 "{what}, {when}: the host's DNS was asked"
             );
             ensure!(!self.was_seen(&marker)?, "{what}, {when}: on the uplink");
+            self.inside.push(marker);
         }
         // By multicast, which no server answers.
         let marker = Marker::new()?;
         let name = format!("{}.local", marker.hex());
         inside.run(&format!("getent ahosts {name}"))?;
         ensure!(!self.was_seen(&marker)?, "{when}: .local on the uplink");
+        self.inside.push(marker);
         Ok(())
     }
 
-    /// The same beside the tunnel: each is heard by the host's DNS, on the uplink too.
+    /// The same beside the tunnel: each is heard by the host's DNS, on the uplink too. What was looked up inside before is not among all that
+    /// crossed it until then.
     fn control(&mut self, outside: &mut Shell, ways: &[(&str, &str)]) -> Result<()> {
         for (what, line) in ways {
             let marker = Marker::new()?;
             let name = format!("{}.probe.demo", marker.hex());
             outside.run(&line.replace("NAME", &name))?;
             ensure!(
-                self.was_asked("host-dns", &name)? && self.was_seen(&marker)?,
+                self.was_asked("host-dns", &name)? && self.is_seen(&marker),
                 "{what} beside the tunnel: the host's DNS was not asked"
             );
         }
         let marker = Marker::new()?;
         outside.run(&format!("getent ahosts {}.local", marker.hex()))?;
         ensure!(
-            self.was_seen(&marker)?,
+            self.is_seen(&marker),
             "avahi did not ask for a .local name beside the tunnel"
         );
+        for marker in self.inside.clone() {
+            ensure!(
+                !self.was_seen(&marker)?,
+                "a name from inside is on the uplink"
+            );
+        }
         Ok(())
     }
 }
@@ -205,7 +227,9 @@ fn leak_no_name_to_the_hosts_real_resolvers() -> Result<()> {
         anna.check(&["lonewire", "up", "demo"])?;
         let mut host = Host {
             system: &system,
-            frames: 0,
+            frames: Vec::new(),
+            place: 0,
+            inside: Vec::new(),
         };
         // nscd comes after the app: what is put on the host's /run later is not in the app's.
         let mut inside = Shell::start(&anna, &["lonewire", "run", "-t", "demo", "--", "sh"])?;
