@@ -98,13 +98,12 @@ fn t53_network_manager_is_read_and_not_told() -> Result<()> {
     let world = ready()?;
     let manager = StandIn::take(&world, &[NETWORK_MANAGER])?;
     for method in [
-        "org.freedesktop.DBus.Properties.Get",
         "org.freedesktop.DBus.Properties.GetAll",
         "org.freedesktop.DBus.Introspectable.Introspect",
         "org.freedesktop.DBus.ObjectManager.GetManagedObjects",
     ] {
         call(&world, true, NETWORK_MANAGER, method)?.ok()?;
-        assert_eq!(manager.calls(), [format!("{NETWORK_MANAGER} {method}")]);
+        assert_eq!(told(&manager), [format!("{NETWORK_MANAGER} {method}")]);
     }
     // By the connection's own name it is another name of the same, not a way around.
     for to in [NETWORK_MANAGER.to_owned(), manager.unique()?] {
@@ -115,16 +114,23 @@ fn t53_network_manager_is_read_and_not_told() -> Result<()> {
             "org.freedesktop.NetworkManager.Settings.Connection.GetSecrets",
         ] {
             call(&world, false, &to, method)?.ok()?;
-            assert_eq!(manager.calls(), [format!("{to} {method}")]);
+            assert_eq!(told(&manager), [format!("{to} {method}")]);
             let out = call(&world, true, &to, method)?;
             ensure!(
                 out.code != 0 && out.stderr.contains("DBus.Error."),
                 "{method}: {out:?}"
             );
-            assert_eq!(manager.calls(), Vec::<String>::new());
+            assert_eq!(told(&manager), Vec::<String>::new());
         }
     }
     Ok(())
+}
+
+/// Calls, but for that by which the helper asks of its own accord whether there is a captive portal.
+fn told(manager: &StandIn) -> Vec<String> {
+    let mut calls = manager.calls();
+    calls.retain(|call| !call.ends_with(".Properties.Get"));
+    calls
 }
 
 #[test]

@@ -224,14 +224,7 @@ fn ask_bus() -> Vec<(String, Result<(), String>)> {
                     let peer = Some("org.freedesktop.DBus.Peer");
                     match bus.call_method(Some(name), "/", peer, "Ping", &()).await {
                         Ok(_) => Ok(()),
-                        // Whoever answers with an error of his own is there.
-                        Err(zbus::Error::MethodError(error, ..)) if !is_of_bus(error.as_str()) => {
-                            Ok(())
-                        }
-                        Err(zbus::Error::MethodError(error, ..)) => {
-                            Err(error.rsplit('.').next().unwrap_or_default().to_owned())
-                        }
-                        Err(error) => Err(error.to_string()),
+                        Err(error) => unanswered(&error.to_string()),
                     }
                 }
             };
@@ -241,9 +234,42 @@ fn ask_bus() -> Vec<(String, Result<(), String>)> {
     })
 }
 
-/// What the bus says where it has nobody to ask, and the proxy where it does not pass on.
-fn is_of_bus(error: &str) -> bool {
-    ["ServiceUnknown", "NameHasNoOwner", "AccessDenied"]
-        .iter()
-        .any(|known| error.strip_prefix("org.freedesktop.DBus.Error.") == Some(known))
+/// Whoever answers with an error of his own is there; the bus says so where it has nobody to ask, the proxy where it does not pass on.
+fn unanswered(error: &str) -> Result<(), String> {
+    const NOBODY: [&str; 6] = [
+        "AccessDenied",
+        "Disconnected",
+        "NameHasNoOwner",
+        "NoReply",
+        "ServiceUnknown",
+        "Timeout",
+    ];
+    let name = error.split(':').next().unwrap_or_default();
+    match name.rsplit_once('.') {
+        Some(("org.freedesktop.DBus.Error", last)) if NOBODY.contains(&last) => {
+            Err(last.to_owned())
+        }
+        Some(_) if !name.contains(' ') => Ok(()),
+        _ => Err(error.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_there_when_it_answers_with_an_error_too() {
+        assert_eq!(
+            unanswered("org.freedesktop.DBus.Error.ServiceUnknown: x").unwrap_err(),
+            "ServiceUnknown"
+        );
+        assert_eq!(
+            unanswered("org.freedesktop.DBus.Error.AccessDenied").unwrap_err(),
+            "AccessDenied"
+        );
+        assert!(unanswered("I/O error: broken pipe.").is_err());
+        assert!(unanswered("org.freedesktop.DBus.Error.UnknownMethod: no such thing").is_ok());
+        assert!(unanswered("org.freedesktop.resolve1.NoNameServers: x").is_ok());
+    }
 }

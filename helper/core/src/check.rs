@@ -186,7 +186,11 @@ impl Task {
         let of = |net: &IpNet| first(net, |address| !is_own(&address));
         let public = self.host.iter().map(IpNet::addr);
         let public = public.filter(|address| !is_private(*address));
-        let mut all: Vec<_> = self.host.iter().filter_map(of).chain(public).collect();
+        // Those of a link alone have no way without it being named.
+        let is_of_link =
+            |net: &&IpNet| matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local());
+        let networks = self.host.iter().filter(|net| !is_of_link(net));
+        let mut all: Vec<_> = networks.filter_map(of).chain(public).collect();
         all.sort_unstable();
         all.dedup();
         all
