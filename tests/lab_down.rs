@@ -53,16 +53,16 @@ fn apps_keep_a_tunnel_up_unless_it_is_forced_and_then_are_offline_until_they_end
         "the link is there"
     );
     probe.refused("http whoami.demo /forced")?;
-    assert_eq!(pinned(&world)?, [namespace.clone()]);
+    assert_eq!(pinned(&world)?, std::slice::from_ref(namespace));
     // A helper that was restarted meanwhile still knows.
     world.restart(Program::Helper)?;
     probe.refused("http whoami.demo /restarted")?;
-    assert_eq!(pinned(&world)?, [namespace.clone()]);
+    assert_eq!(pinned(&world)?, std::slice::from_ref(namespace));
     // The tunnel comes up again beside it, in another namespace, and the app stays out of that.
     world.cli(&ALICE, &["up", "demo"])?.ok()?;
     probe.refused("http whoami.demo /again")?;
     world.cli(&ALICE, &["down", "demo"])?.ok()?;
-    assert_eq!(pinned(&world)?, [namespace.clone()]);
+    assert_eq!(pinned(&world)?, std::slice::from_ref(namespace));
 
     probe.close()?;
     until(SECOND, "the namespace to go with its last app", || {
@@ -105,7 +105,7 @@ fn t63_a_descriptor_that_somebody_holds_keeps_nothing_up() -> Result<()> {
     let out = world.run_as(&BOB, &["sh", "-c", &enter])?;
     ensure!(out.code != 0, "{out:?}");
     // Root can by the descriptor, also when there is no pin any more: so what is left is seen.
-    let look = |world: &World| {
+    let look = || {
         let line = format!("nsenter --net=/proc/{}/fd/7 ip -o link", holder.pid);
         Ok::<_, anyhow::Error>(
             std::process::Command::new("sh")
@@ -114,14 +114,14 @@ fn t63_a_descriptor_that_somebody_holds_keeps_nothing_up() -> Result<()> {
         )
     };
     ensure!(
-        String::from_utf8_lossy(&look(&world)?.stdout).contains(namespace.as_str()),
+        String::from_utf8_lossy(&look()?.stdout).contains(namespace.as_str()),
         "not held"
     );
 
     let begun = Instant::now();
     world.cli(&ALICE, &["down", "demo"])?.ok()?;
     until(SECOND, "the link to go", || {
-        let left = String::from_utf8_lossy(&look(&world)?.stdout).into_owned();
+        let left = String::from_utf8_lossy(&look()?.stdout).into_owned();
         Ok(left.contains("lo:") && !left.contains(namespace.as_str()))
     })?;
     assert_eq!(world.tunnel(&ALICE, "demo", "state")?, "off");
