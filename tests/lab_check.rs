@@ -1,7 +1,9 @@
 //! Ring lab: `lonewire check` looks from inside, and each of its probes notices what it is there for.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, ensure};
-use lab::{ALICE, Spec, World, bus::StandIn, product::text};
+use lab::{ALICE, Spec, World, bus::StandIn, probe::Probe, product::text};
 use serde_json::Value;
 
 /// All that is looked at, in order.
@@ -187,4 +189,23 @@ fn a_program_that_cannot_look_from_inside_is_no_pass() -> Result<()> {
     assert_eq!(code, 6);
     ensure!(failed(&probes).contains(&"inside"), "{probes:#?}");
     Ok(())
+}
+
+/// What is sent to find out about ways is answered by nobody; that is no sign of a server that is silent.
+#[test]
+fn a_tunnel_is_as_protected_after_a_check_as_before() -> Result<()> {
+    let mut world = ready()?;
+    let mut app = Probe::inside(&world, &ALICE, "demo")?;
+    let (code, probes) = check(&world, &[])?;
+    ensure!(code == 0, "{:?}", failed(&probes));
+    let since = world.tunnel(&ALICE, "demo", "since")?;
+    // Longer than an answer may take.
+    let end = Instant::now() + Duration::from_secs(14);
+    while Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(world.tunnel(&ALICE, "demo", "state")?, "protected");
+    }
+    assert_eq!(world.tunnel(&ALICE, "demo", "since")?, since);
+    app.ask("http whoami.demo /after")?;
+    world.uplinks_report(&[])?.assert_clean()
 }

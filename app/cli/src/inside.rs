@@ -17,6 +17,8 @@ use lonewire_core::{
 };
 use nix::ifaddrs::getifaddrs;
 
+use crate::print;
+
 /// As long as a neighbour may take to answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
@@ -37,7 +39,7 @@ pub fn look_around() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lonewire: {error}");
+            print::note(&format!("lonewire: {error}"));
             ExitCode::FAILURE
         }
     }

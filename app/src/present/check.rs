@@ -55,6 +55,46 @@ pub fn line(probe: &Probe) -> Line {
             gettext("Apps ask the servers of this tunnel for names"),
             gettext("Apps would ask other servers for names"),
         ),
+        "inside" => (
+            gettext("View From Inside"),
+            gettext("As it must be"),
+            gettext("Lonewire could start no program in the tunnel to look around"),
+        ),
+        "links-visible" => (
+            gettext("Links Seen by Apps"),
+            gettext("Apps see no network but this tunnel"),
+            gettext("Apps see a network of this computer"),
+        ),
+        "host-addresses" => (
+            gettext("Addresses of This Computer"),
+            gettext("Apps cannot see them"),
+            gettext("Apps can see addresses of this computer"),
+        ),
+        "lan" => (
+            gettext("Local Network"),
+            gettext("Apps cannot reach it past the tunnel"),
+            gettext("Apps reach it past the tunnel"),
+        ),
+        "host-unreachable" => (
+            gettext("This Computer"),
+            gettext("Apps have no way to it"),
+            gettext("Apps have a way to it past the tunnel"),
+        ),
+        "resolvers" => (
+            gettext("Name Services of This Computer"),
+            gettext("Apps cannot ask them"),
+            gettext("Apps could have names looked up past the tunnel"),
+        ),
+        "names" => (
+            gettext("Names Looked Up by Apps"),
+            gettext("The way to each server is the tunnel"),
+            gettext("Apps would look names up past the tunnel"),
+        ),
+        "drop" => (
+            gettext("With the Connection Cut"),
+            gettext("Apps are offline, as they must be"),
+            gettext("Apps find another way"),
+        ),
         other => (
             other.to_owned(),
             gettext("As it must be"),
@@ -134,7 +174,7 @@ mod tests {
     use super::*;
 
     /// As in the D-Bus contract of Tunnels.
-    const CODES: [&str; 7] = [
+    const CODES: [&str; 15] = [
         "links",
         "addresses",
         "routes",
@@ -142,6 +182,14 @@ mod tests {
         "data-plane",
         "handshake",
         "dns",
+        "inside",
+        "links-visible",
+        "host-addresses",
+        "lan",
+        "host-unreachable",
+        "resolvers",
+        "names",
+        "drop",
     ];
 
     fn probes(failed: &[&str]) -> Vec<Probe> {

@@ -103,7 +103,7 @@ fn install_bare(world: &World, folder: &Path) -> Result<()> {
     }
     cargo::run(&mut build)?;
     let profile = if is_release { "release" } else { "debug" };
-    let built = lab::programs::project().join(format!("target/{profile}/examples/bare"));
+    let built = lab::programs::target()?.join(format!("{profile}/examples/bare"));
     fs::copy(&built, world.path(BARE)).with_context(|| built.display().to_string())?;
     Ok(())
 }
