@@ -107,6 +107,9 @@ pub const ANSWER: Duration = Duration::from_millis(10_500);
 /// [`ANSWER`] and two looks later, within 15 s.
 const IN_USE: Duration = Duration::from_secs(3);
 
+/// How long a handshake may take that decides whether a silent peer lives: with [`ANSWER`] it stays below 15 s.
+const DOUBT: Duration = Duration::from_secs(2);
+
 /// Looks at one that nobody can use.
 const IDLE: Duration = Duration::from_secs(25);
 
@@ -225,6 +228,8 @@ pub struct Health {
     busy_until: Duration,
     /// The last pause between looks.
     pause: Duration,
+    /// Silence is doubted until then: a handshake was asked for.
+    doubted: Option<Duration>,
 }
 
 impl Health {
@@ -242,6 +247,7 @@ impl Health {
             weighed: (0, now),
             busy_until: Duration::ZERO,
             pause: Duration::ZERO,
+            doubted: None,
         }
     }
 
@@ -272,8 +278,12 @@ impl Health {
         let lives = self.peers.iter().any(|peer| peer.lives(now));
         let tried = self.peers.iter().any(Peer::has_tried);
         let patience = !tried || now.saturating_sub(self.started) < CONNECTING;
+        if lives {
+            self.doubted = None;
+        }
         self.state = match self.state {
             _ if lives => State::Protected,
+            State::Protected if self.doubted.is_some_and(|until| now < until) => State::Protected,
             State::Connecting if patience => State::Connecting,
             State::Blocked(reason) => State::Blocked(reason),
             _ => State::Blocked(Reason::NoHandshake),
@@ -292,11 +302,25 @@ impl Health {
         self.pause = Duration::ZERO;
     }
 
+    /// Silence where received keepalives are not counted proves nothing: the peers were set again, and their handshake decides. False where that was
+    /// tried already.
+    pub fn doubt(&mut self, now: Duration) -> bool {
+        if self.doubted.is_some() {
+            self.doubted = None;
+            return false;
+        }
+        self.renewed(now);
+        self.state = State::Protected;
+        self.doubted = Some(now + DOUBT);
+        true
+    }
+
     /// Whatever was counts no more (the machine has slept): it begins like a new tunnel.
     pub fn reconnect(&mut self, now: Duration) {
         self.renewed(now);
         self.state = State::Connecting;
         self.started = now;
+        self.doubted = None;
     }
 
     /// Whether no peer can have a session any more, though each keeps its own alive: the network was away for too long.
@@ -307,7 +331,7 @@ impl Health {
                     .fresh
                     .is_none_or(|fresh| now.saturating_sub(fresh) > SESSION)
         };
-        self.peers.iter().all(expired)
+        self.doubted.is_none() && self.peers.iter().all(expired)
     }
 
     /// Another data plane has taken over, which knows of no handshake: any that it tells of is new, also one within the second of the last (times
@@ -322,6 +346,7 @@ impl Health {
     /// Something else takes it off line (a dead data plane), or says why it is.
     pub fn block(&mut self, reason: Reason) {
         self.state = State::Blocked(reason);
+        self.doubted = None;
         for peer in &mut self.peers {
             peer.fresh = None;
         }
@@ -355,6 +380,9 @@ impl Health {
         self.pause = match self.state {
             State::Connecting => {
                 (self.pause * 2).clamp(Duration::from_millis(5), Duration::from_millis(200))
+            }
+            State::Protected if self.doubted.is_some() => {
+                (self.pause * 2).clamp(Duration::from_millis(10), Duration::from_millis(200))
             }
             State::Protected => match self.patience_left(now) {
                 // Not a second later than it is due.

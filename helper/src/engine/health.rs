@@ -277,6 +277,12 @@ impl<P: Ports> Engine<P> {
         let now = self.ports.uptime();
         let before = tunnel.state();
         let state = up.health.borrow_mut().observe(now, &samples);
+        let is_silent = before == State::Protected && matches!(state, State::Blocked(_));
+        // Userspace WireGuard does not count the keepalives by which a server answers whoever only sends: a handshake does.
+        if is_silent && up.backend == Backend::Userspace && up.health.borrow_mut().doubt(now) {
+            self.renew_peers(tunnel, up, watch).await;
+            return;
+        }
         if !matches!(state, State::Blocked(_)) {
             watch.blocked = None;
         } else if !matches!(before, State::Blocked(_)) {
