@@ -174,6 +174,8 @@ pub enum Outcome {
 /// A namespace that holds a TUN, a user with a process of hers, and a warden to ask: what a launch needs.
 #[derive(Debug)]
 pub struct Stage {
+    /// Rules of the proxy before the system bus: none, unless a test sets some.
+    pub bus: Vec<String>,
     pub warden: Connector,
     pub namespace: LinkName,
     pub inode: u64,
@@ -211,6 +213,7 @@ impl Stage {
             bail!("no TUN")
         };
         let stage = Self {
+            bus: Vec::new(),
             warden,
             namespace,
             inode,
@@ -257,7 +260,7 @@ impl Stage {
             allow_new_privileges: false,
             hold: false,
             tie: false,
-            bus: Vec::new(),
+            bus: self.bus.clone(),
         }
     }
 

@@ -25,7 +25,7 @@ use lab::{
 };
 use lonewire_api::names;
 use lonewire_core::{
-    dataplane,
+    bus, dataplane,
     launch::{Event, Exit, Request, User},
 };
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -193,7 +193,8 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
     let system = System::boot()?;
     system.add_user("anna", 61001, &[])?;
     let anna = system.login("anna", Place::Seat)?;
-    let scene = Scene::set(&system, &anna).with_context(|| system.last_words())?;
+    let mut scene = Scene::set(&system, &anna).with_context(|| system.last_words())?;
+    scene.stage.bus = bus::rules(names::BUS_NAME, ["org.freedesktop.PolicyKit1"]);
     let null = fs::File::open("/dev/null")?;
     let look = "grep ^0:: /proc/self/cgroup; pkcheck --action-id org.lonewire.helper1.connect-own --process $$; echo $?";
     let argv = ["/bin/sh", "-c", look];

@@ -60,12 +60,14 @@ impl Scene {
 
     /// Nothing is seen that may not be.
     fn clean(&mut self, when: &str) -> Result<()> {
-        self.world.control()?;
         let markers = [self.marker.clone()];
-        let report = self.world.report_since(&mut self.watch, &markers)?;
-        report.assert_clean().with_context(|| when.to_owned())?;
-        ensure!(report.frames("WireGuard") > 0, "{when}: {report}");
-        Ok(())
+        // A keepalive a second: the first look may be before it.
+        until(READY, &format!("WireGuard {when}"), || {
+            self.world.control()?;
+            let report = self.world.report_since(&mut self.watch, &markers)?;
+            report.assert_clean().with_context(|| when.to_owned())?;
+            Ok(report.frames("WireGuard") > 0)
+        })
     }
 
     /// The app's marker is seen in the clear within a while; then, once it is mended, nothing any more.
