@@ -7,6 +7,7 @@ use lab::{
     ALICE, Program, Spec, World, addr,
     desktop::{Desktop, Look, Window},
     probe::Probe,
+    world::{READY, until},
 };
 
 /// Silence is told within 15 s of a program's sending.
@@ -134,6 +135,10 @@ fn a_helper_that_ends_hangs_or_is_missing_is_told_and_the_window_goes_on() -> Re
     drop(window);
     let mut probe = Probe::inside(&world, &ALICE, "demo")?;
     probe.ask("links")?;
+    // The program may be quicker than the answer to who started it, who would end with the helper until then.
+    until(READY, "the launch to be answered", || {
+        Ok(world.app_pid(&ALICE, "roles").is_ok())
+    })?;
 
     // A window that comes up without it says what to do.
     world.stop(Program::Helper)?;

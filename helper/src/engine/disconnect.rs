@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// An app whose keeper has no process left or has gone is ended as soon as its last words are read.
-const ENDING_LOOKS: u32 = 20;
+const ENDING_LOOKS: u32 = 100;
 const ENDING_PAUSE: Duration = Duration::from_millis(5);
 
 impl<P: Ports> Engine<P> {
