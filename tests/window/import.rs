@@ -152,6 +152,14 @@ fn an_archive_of_a_thousand_is_added_in_one_go() -> Result<()> {
     assert_eq!(world.names(&ALICE)?.len(), COUNT);
     window.click("button", "*Details")?;
     window.reads("broken.conf: Line 1")?;
+    desktop.keys(&["Escape"])?;
+    window.gone("label", "*broken.conf: Line 1*")?;
+
+    // One of them is found among all.
+    desktop.keys(&["ctrl+f"])?;
+    window.write("search box", "Search Tunnels", "0777")?;
+    window.find("list item", "se0777, Off")?;
+    window.gone("list item", "se0000, Off")?;
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }

@@ -73,7 +73,15 @@ impl Helper {
                 }
             }
         }
+        self.catch_up(configurations.len());
         Ok(results)
+    }
+
+    /// The service tells of ten things a second: what many of a person's own doing have changed is read at once.
+    fn catch_up(&self, count: usize) {
+        if count > BATCH {
+            self.look_again();
+        }
     }
 
     /// Takes back what was just added. What is not there any more is not missed.
@@ -88,6 +96,7 @@ impl Helper {
                 _ => {}
             }
         }
+        self.catch_up(ids.len());
         Ok(())
     }
 
