@@ -164,9 +164,10 @@ fn points(op: Op) -> Result<()> {
         op.word(),
         chosen.len()
     );
-    // How often it waits is not the same each time: the last points may not come.
+    // How often it waits is not the same each time: the last points may not come, and of a few by chance two may be among those.
+    let missed = chosen.len() - killed;
     ensure!(
-        killed * 10 >= chosen.len() * 8,
+        killed > 0 && missed <= (chosen.len() / 5).max(2),
         "{killed} of {}",
         chosen.len()
     );
