@@ -119,6 +119,12 @@ fn keys_and_window_size_reach_the_program() -> Result<()> {
     desk.expect("sleep 100\r\n")?;
     desk.press("\x03")?;
     desk.expect("inside> ")?;
+    // Ctrl-C at the prompt is for the shell: the system bus inside stays.
+    desk.press("\x03")?;
+    desk.expect("inside> ")?;
+    desk.line("lonewire list; echo code=$?")?;
+    desk.expect("demo")?;
+    desk.expect("code=0")?;
     desk.line("exit 3")?;
     desk.expect("code=3")?;
     desk.line("exit 0")?;

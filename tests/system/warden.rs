@@ -220,7 +220,8 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
     let mut held = [0; 64];
     let (length, _) = rustix::net::recv(&ours, &mut held, RecvFlags::empty())?;
     let held = std::str::from_utf8(held.get(..length).unwrap_or_default())?;
-    let pid = held.strip_prefix("held ").context("no pid")?;
+    let pids = held.strip_prefix("held ").context("no pid")?;
+    let (pid, proxy) = pids.split_once(' ').context("no proxy")?;
     let manager = [
         "busctl",
         "--user",
@@ -237,8 +238,9 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
         "2",
         "PIDs",
         "au",
-        "1",
+        "2",
         pid,
+        proxy,
         "Slice",
         "s",
         "app.slice",
@@ -247,10 +249,11 @@ fn a_held_program_goes_into_a_scope_of_its_user_who_is_active_there() -> Result<
     anna.check(&[&manager[..], &start].concat())?;
     let scope = "/sys/fs/cgroup/user.slice/user-61001.slice/user@61001.service/app.slice/app-probe-1.scope/cgroup.procs";
     let there = || {
-        system
-            .check(&["cat", scope])
-            .ok()
-            .filter(|pids| pids == pid)
+        system.check(&["cat", scope]).ok().filter(|there| {
+            [pid, proxy]
+                .iter()
+                .all(|pid| there.lines().any(|line| line == *pid))
+        })
     };
     poll(Duration::from_secs(3), there).context("it is not in its scope")?;
     drop(ours);

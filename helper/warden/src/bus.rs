@@ -3,7 +3,6 @@
 //! Where it does not run nobody listens: there is no bus inside, and never the host's.
 
 use std::{
-    convert::Infallible,
     ffi::CString,
     fs::File,
     os::fd::{AsRawFd as _, OwnedFd},
@@ -11,7 +10,7 @@ use std::{
 
 use lonewire_core::{
     bus::{PROXIES, command},
-    launch::Stage,
+    launch::{Launch, Stage},
 };
 use nix::{sys::signal::SigSet, unistd::Pid};
 use rustix::{
@@ -21,33 +20,43 @@ use rustix::{
 
 use crate::{
     failure::{At as _, Failure},
+    identity::{self, Caller},
     raw,
 };
 
 /// How long a program waits for it.
 const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
-/// Starts the proxy of the host's bus and waits until it listens, or has ended. It writes a byte to `line` then, and ends when the other end of it, `told`, is closed
-/// by the last who has it. The answer is its number, if there is a process.
-pub fn start(rules: &[String], host: &OwnedFd, told: &OwnedFd, line: OwnedFd) -> Option<Pid> {
-    let Some(proxy) = raw::fork_sibling().ok()? else {
-        let _ = become_proxy(rules, host, &line);
+/// Starts the proxy of the host's bus as the user, while this process goes on. `kept` is the socket of the host's bus, and a line: the proxy writes a byte to it once it
+/// listens, and ends when the other end is closed by the last who has it. The answer is its number, if there is a process.
+pub fn start(request: &Launch, caller: &Caller, kept: [&OwnedFd; 2]) -> Option<Pid> {
+    let proxy = raw::fork_sibling().ok()?;
+    if proxy.is_none() {
+        let _ = become_proxy(request, caller, kept);
         raw::exit(127)
-    };
-    drop(line);
-    let _ = poll(&mut [PollFd::new(told, PollFlags::IN)], Some(&PATIENCE));
-    Some(proxy)
+    }
+    proxy
 }
 
-fn become_proxy(rules: &[String], host: &OwnedFd, line: &OwnedFd) -> Result<Infallible, Failure> {
+/// Waits until the proxy listens, or has ended.
+pub fn wait(told: &OwnedFd) {
+    let _ = poll(&mut [PollFd::new(told, PollFlags::IN)], Some(&PATIENCE));
+}
+
+fn become_proxy(request: &Launch, caller: &Caller, kept: [&OwnedFd; 2]) -> Result<(), Failure> {
+    // Not in front of the terminal: Ctrl-C is for the program.
+    let me = nix::unistd::getpid();
+    nix::unistd::setpgid(me, me).at(Stage::Terminal)?;
+    identity::become_caller(request, caller)?;
     let null = File::options().read(true).write(true).open("/dev/null").at(Stage::Exec)?.into();
     (0..3).try_for_each(|number| raw::place(&null, number)).at(Stage::Exec)?;
-    raw::close_from_at_exec(3).at(Stage::Exec)?;
-    for kept in [host, line] {
+    raw::close_from(3, libc::CLOSE_RANGE_CLOEXEC).at(Stage::Exec)?;
+    for kept in kept {
         rustix::io::fcntl_setfd(kept, FdFlags::empty()).at(Stage::Exec)?;
     }
     SigSet::empty().thread_set_mask().at(Stage::Exec)?;
-    let argv = command(line.as_raw_fd(), host.as_raw_fd(), rules).into_iter().map(CString::new);
+    let [host, line] = kept.map(|kept| kept.as_raw_fd());
+    let argv = command(line, host, &request.bus).into_iter().map(CString::new);
     let argv = argv.collect::<Result<Vec<_>, _>>().at(Stage::Exec)?;
     for path in PROXIES {
         let path = CString::new(path).at(Stage::Exec)?;

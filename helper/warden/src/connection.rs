@@ -39,7 +39,7 @@ pub struct Connection {
 impl Connection {
     /// The one this process was started with. Every other descriptor past the standard ones is closed.
     pub fn inherited() -> Result<Self, Failure> {
-        raw::close_from(DESCRIPTOR + 1).at(Stage::Request)?;
+        raw::close_from(DESCRIPTOR + 1, 0).at(Stage::Request)?;
         let socket = raw::inherited(DESCRIPTOR);
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC).at(Stage::Request)?;
         Self::of(socket)

@@ -1,6 +1,6 @@
 //! Becoming the user: what the process that asked has of its login, groups, gid, uid, no capability; each read back, and the way back tried.
 
-use std::{fs::File, io::Read as _};
+use std::{collections::BTreeSet, fs::File, io::Read as _};
 
 use lonewire_core::{
     launch::{Launch, Stage, User},
@@ -68,7 +68,7 @@ impl Caller {
     }
 
     /// Takes it over, and leaves behind what no uid carries: root's session keyring, and whatever of this process's unit would stay with the program.
-    pub fn take_over(&self) -> Result<(), Failure> {
+    fn take_over(&self) -> Result<(), Failure> {
         raw::new_session_keyring().at(Stage::Privileges)?;
         if let Some(label) = &self.label {
             std::fs::write("/proc/self/attr/exec", label).at(Stage::Privileges)?;
@@ -92,6 +92,17 @@ impl Caller {
     }
 }
 
+/// What a program gets of the caller and of the user, in the order in which each is still allowed.
+pub fn become_caller(request: &Launch, caller: &Caller) -> Result<(), Failure> {
+    caller.take_over()?;
+    become_user(&request.user)?;
+    settle(request)?;
+    if !request.allow_new_privileges {
+        rustix::thread::set_no_new_privs(true).at(Stage::Privileges)?;
+    }
+    Ok(())
+}
+
 /// Whether labels are AppArmor's: of the security modules that have any, one is active.
 fn has_apparmor() -> bool {
     let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
@@ -99,7 +110,7 @@ fn has_apparmor() -> bool {
 }
 
 /// Becomes the user for good. The bounding set stays: without it programs with file capabilities (ping) would not start.
-pub fn become_user(user: &User) -> Result<(), Failure> {
+fn become_user(user: &User) -> Result<(), Failure> {
     let refused = Failure::new(Stage::Privileges, Errno::PERM);
     if user.uid == 0 || user.uid == u32::MAX || user.gid == u32::MAX {
         return Err(refused);
@@ -120,17 +131,14 @@ pub fn become_user(user: &User) -> Result<(), Failure> {
 
     let ids = nix::unistd::getresuid().at(Stage::Privileges)?;
     let gids = nix::unistd::getresgid().at(Stage::Privileges)?;
-    let sorted = |mut groups: Vec<Gid>| {
-        groups.sort_unstable_by_key(|group| group.as_raw());
-        groups
-    };
-    let has = sorted(rustix::process::getgroups().at(Stage::Privileges)?);
+    let set = |groups: &[Gid]| groups.iter().map(|gid| gid.as_raw()).collect::<BTreeSet<_>>();
+    let has = rustix::process::getgroups().at(Stage::Privileges)?;
     let caps = rustix::thread::capabilities(None).at(Stage::Privileges)?;
     let all = [ids.real, ids.effective, ids.saved].map(|id| id.as_raw());
     let all_gids = [gids.real, gids.effective, gids.saved].map(|id| id.as_raw());
     let is_user = all == [user.uid; 3]
         && all_gids == [user.gid; 3]
-        && has == sorted(groups)
+        && set(&has) == set(&groups)
         && (caps.effective | caps.permitted | caps.inheritable).is_empty();
     let none = None::<Uid>;
     let way_back = rustix::thread::set_thread_res_uid(none, Some(Uid::ROOT), none).is_ok()
@@ -151,7 +159,7 @@ fn only(kept: CapabilitySet) -> CapabilitySets {
 
 /// umask and working folder, as the user: a path that he cannot enter ends in his home, then in `/`. No path leads by a link of proc's into
 /// another process's mounts, or to what this process has open.
-pub fn settle(request: &Launch) -> Result<(), Failure> {
+fn settle(request: &Launch) -> Result<(), Failure> {
     rustix::process::umask(Mode::from_raw_mode(request.umask & 0o777));
     let enter = |path: &[u8]| {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

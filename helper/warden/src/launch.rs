@@ -5,7 +5,7 @@ use std::{
     ffi::CString,
     fs::File,
     io::{Read as _, Write as _},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     time::{Duration, Instant},
 };
 
@@ -17,9 +17,7 @@ use nix::{
 use rustix::{
     event::{PollFd, PollFlags},
     io::Errno,
-    net::{
-        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt, sockopt::Timeout,
-    },
+    net::{RecvFlags, SendFlags},
 };
 
 use crate::{
@@ -85,14 +83,10 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
     }
     // Before there is a child, so that none of its signals is lost.
     let signals = keeper::signals().at(Stage::Request)?;
-    let pair = || {
-        let flags = SocketFlags::CLOEXEC;
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .at(Stage::Request)
-    };
-    let (report, status) = pair()?;
-    sockopt::set_socket_timeout(&report, Timeout::Recv, Some(PATIENCE)).at(Stage::Request)?;
-    let (told, line) = pair()?;
+    let (mut report, status) = UnixStream::pair().at(Stage::Request)?;
+    report.set_read_timeout(Some(PATIENCE)).at(Stage::Request)?;
+    let (told, line) = UnixStream::pair().at(Stage::Request)?;
+    let (status, told, line) = (OwnedFd::from(status), told.into(), line.into());
     let Some(app) = raw::fork().at(Stage::Request)? else {
         let Err(failure) = become_app(request, &files, &caller, &program, &status, (&told, line));
         let text = launch::encode(&(failure.stage, failure.errno)).unwrap_or_default();
@@ -105,7 +99,7 @@ fn start(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<(Pid, keeper::Ke
     let mut text = Vec::new();
     // Nothing but its time can end this early.
     let late = Failure::new(Stage::Exec, Errno::TIMEDOUT);
-    let read = File::from(report).read_to_end(&mut text).map_err(|_| late);
+    let read = report.read_to_end(&mut text).map_err(|_| late);
     let started = dropped.and(read).and_then(|_| match text.as_slice() {
         // Closed by execve.
         [RUNS, bus @ ..] if let Ok(bus) = bus.try_into() => {
@@ -192,26 +186,23 @@ fn become_app(
     if namespace::enter(&namespace::open(&request.namespace)?)? != request.namespace_inode {
         return Err(Failure::new(Stage::Verify, Errno::STALE));
     }
-    let bus = mounts::make(request)?;
+    let bus = mounts::make(request, |host| bus::start(request, caller, [host, &line]))?;
+    drop(line);
     if namespace::own_inode()? != request.namespace_inode {
         return Err(Failure::new(Stage::Verify, Errno::XDEV));
     }
 
-    caller.take_over()?;
-    identity::become_user(&request.user)?;
-    identity::settle(request)?;
+    identity::become_caller(request, caller)?;
     if let Some(hold) = &files.hold {
-        wait_for_release(hold);
+        wait_for_release(hold, bus);
     }
-    if !request.allow_new_privileges {
-        rustix::thread::set_no_new_privs(true).at(Stage::Privileges)?;
+    if bus.is_some() {
+        bus::wait(told);
     }
-    let bus = bus.filter(|_| !request.bus.is_empty());
-    let bus = bus.and_then(|bus| bus::start(&request.bus, &bus, told, line));
     for (stream, number) in files.streams.iter().zip(0..) {
         raw::place(stream, number).at(Stage::Stdio)?;
     }
-    raw::close_from_at_exec(3).at(Stage::Descriptors)?;
+    raw::close_from(3, libc::CLOSE_RANGE_CLOEXEC).at(Stage::Descriptors)?;
     SigSet::empty().thread_set_mask().at(Stage::Exec)?;
     let [a, b, c, d] = bus.map_or(0, Pid::as_raw).to_ne_bytes();
     rustix::io::write(status, &[RUNS, a, b, c, d]).at(Stage::Exec)?;
@@ -230,9 +221,10 @@ fn own_group(terminal: Option<&OwnedFd>) -> Result<(), Failure> {
     nix::unistd::tcsetpgrp(terminal, me).at(Stage::Terminal)
 }
 
-/// Tells who holds it its number, and waits until it is let go; a holder that takes too long has lost.
-fn wait_for_release(hold: &OwnedFd) {
-    let text = format!("held {}", nix::unistd::getpid());
+/// Tells who holds it its number and that of the proxy of its bus, and waits until it is let go; a holder that takes too long has lost.
+fn wait_for_release(hold: &OwnedFd, bus: Option<Pid>) {
+    let bus = bus.map(|bus| format!(" {bus}")).unwrap_or_default();
+    let text = format!("held {}{bus}", nix::unistd::getpid());
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     if rustix::net::send(hold, text.as_bytes(), flags).is_err() {
         return;

@@ -1,10 +1,7 @@
 //! `--listen`: what a socket unit with `Accept=yes` does, where there is no systemd. Each connection gets a process of its own that has executed this program
 //! afresh, with an empty environment; what it then does is the same.
 
-use std::{
-    os::{fd::OwnedFd, unix::net::UnixListener},
-    path::Path,
-};
+use std::os::{fd::OwnedFd, unix::net::UnixListener};
 
 use lonewire_core::launch::Stage;
 use rustix::fs::Mode;
@@ -12,14 +9,13 @@ use rustix::fs::Mode;
 use crate::{
     connection::{DESCRIPTOR, is_root},
     failure::{At as _, Failure},
+    namespace::gone,
     raw,
 };
 
 /// Listens for ever; the socket is root's alone.
 pub fn listen(path: &str) -> Result<(), Failure> {
-    if Path::new(path).exists() {
-        std::fs::remove_file(path).at(Stage::Request)?;
-    }
+    gone(std::fs::remove_file(path)).at(Stage::Request)?;
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(path).at(Stage::Request)?;
     rustix::process::umask(before);

@@ -40,15 +40,19 @@ use crate::failure::{At as _, Failure};
 const STAGE: &str = "/sys";
 
 /// Puts this process into a mount namespace of its own, made up for the launch. It is in the tunnel's network namespace already: the new `/sys` shows that one.
-/// The answer is the socket of the host's bus, which nothing inside has a name for.
-pub fn make(request: &Launch) -> Result<Option<OwnedFd>, Failure> {
+/// The socket of the host's bus, which nothing inside has a name for, goes to `on_bus` as soon as `/run` is the program's; what that answers is the answer.
+pub fn make<T>(
+    request: &Launch,
+    on_bus: impl FnOnce(&OwnedFd) -> Option<T>,
+) -> Result<Option<T>, Failure> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).at(Stage::Mounts)?;
     // Drives plugged in later still appear; nothing goes back to the host.
     let propagation = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     mount_change("/", propagation).at(Stage::Mounts)?;
     // All that is made from here on lies on the new mounts, for the user to read.
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let bus = replace_run(request)?;
+    let host = replace_run(request)?.filter(|_| !request.bus.is_empty());
+    let bus = host.as_ref().and_then(on_bus);
     replace_etc()?;
     replace_sys()?;
     verify(request)?;

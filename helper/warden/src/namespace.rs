@@ -178,7 +178,7 @@ fn make_folder(path: &str, mode: u32) -> std::io::Result<()> {
 }
 
 /// That something is not there is as good as having removed it.
-fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+pub fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
     match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         done => done,

@@ -14,17 +14,10 @@ pub fn inherited(descriptor: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 
-/// Closes every descriptor from `first` on. Only at the start, while nothing owns one of them.
-pub fn close_from(first: RawFd) -> io::Result<()> {
+/// Closes every descriptor from `first` on: only at the start, while nothing owns one of them. Else with CLOSE_RANGE_CLOEXEC: they are closed at execve.
+pub fn close_from(first: RawFd, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: no memory is passed, and by the contract above no owner is left with a closed descriptor.
-    check(unsafe { libc::close_range(first.unsigned_abs(), u32::MAX, 0) })
-}
-
-/// Has every descriptor from `first` on closed at execve.
-pub fn close_from_at_exec(first: RawFd) -> io::Result<()> {
-    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
-    // SAFETY: no memory is passed; owners keep what they own.
-    check(unsafe { libc::close_range(first.unsigned_abs(), u32::MAX, flags) })
+    check(unsafe { libc::close_range(first.unsigned_abs(), u32::MAX, flags.cast_signed()) })
 }
 
 /// dup2(2): makes `number` another name of `descriptor`, open over execve.

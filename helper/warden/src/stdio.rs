@@ -28,11 +28,8 @@ pub fn check_stream(stream: &OwnedFd) -> Result<(), Failure> {
 
 /// Reports go to one end of a pair of AF_UNIX sockets that keep messages apart: sending to it never waits.
 pub fn check_pair(socket: &OwnedFd) -> Result<(), Failure> {
-    if is_unix(socket, SocketType::SEQPACKET) {
-        Ok(())
-    } else {
-        Err(Failure::new(Stage::Descriptors, Errno::NOTSUP))
-    }
+    let refused = Failure::new(Stage::Descriptors, Errno::NOTSUP);
+    if is_unix(socket, SocketType::SEQPACKET) { Ok(()) } else { Err(refused) }
 }
 
 fn is_unix(socket: &OwnedFd, kind: SocketType) -> bool {

@@ -53,9 +53,9 @@ impl Holder {
         let thread = std::thread::spawn(move || {
             // Whatever goes wrong here, the program goes on outside of the scope.
             let manager = zbus::block_on(zbus::Connection::session());
-            if let (Ok(manager), Some(pid)) = (manager, held(&ours)) {
-                let _ = zbus::block_on(adopt(&manager, &unit, pid));
-                wait_until_in(pid, &unit);
+            if let (Ok(manager), Some(pids)) = (manager, held(&ours)) {
+                let _ = zbus::block_on(adopt(&manager, &unit, &pids));
+                wait_until_in(&pids, &unit);
             }
         });
         Ok(Some((theirs, Self(Some(thread)))))
@@ -68,8 +68,8 @@ fn has_manager() -> bool {
         .is_some_and(|folder| Path::new(&folder).join("systemd/private").exists())
 }
 
-/// The pid of the held process; `None` where the launch failed before.
-fn held(line: &OwnedFd) -> Option<u32> {
+/// The pids of the held process and of its bus's proxy; `None` where the launch failed before.
+fn held(line: &OwnedFd) -> Option<Vec<u32>> {
     loop {
         let mut polled = [PollFd::new(line, PollFlags::IN)];
         match poll(&mut polled, None) {
@@ -81,7 +81,8 @@ fn held(line: &OwnedFd) -> Option<u32> {
             Ok((0, _)) => return None,
             Ok((length, _)) => {
                 let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
-                return text.strip_prefix("held ")?.parse().ok();
+                let pids = text.strip_prefix("held ")?.split(' ').map(str::parse);
+                return pids.collect::<Result<_, _>>().ok();
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => return None,
@@ -109,9 +110,9 @@ fn unit_name(program: &[u8]) -> String {
     )
 }
 
-async fn adopt(session: &zbus::Connection, unit: &str, pid: u32) -> zbus::Result<()> {
+async fn adopt(session: &zbus::Connection, unit: &str, pids: &[u32]) -> zbus::Result<()> {
     let properties: Vec<(&str, Variant<'_>)> = vec![
-        ("PIDs", Variant::from(vec![pid])),
+        ("PIDs", Variant::from(pids.to_vec())),
         ("Slice", Variant::from("app.slice")),
         ("CollectMode", Variant::from("inactive-or-failed")),
     ];
@@ -128,14 +129,14 @@ async fn adopt(session: &zbus::Connection, unit: &str, pid: u32) -> zbus::Result
     call.await.map(drop)
 }
 
-/// The manager answers before it has moved the process.
-fn wait_until_in(pid: u32, unit: &str) {
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
+/// The manager answers before it has moved the processes.
+fn wait_until_in(pids: &[u32], unit: &str) {
+    let is_in = |pid: &u32| {
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        if groups.is_empty() || groups.contains(unit) {
-            return;
-        }
+        groups.is_empty() || groups.contains(unit)
+    };
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until && !pids.iter().all(is_in) {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
