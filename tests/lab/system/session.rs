@@ -37,8 +37,16 @@ impl System {
             "-E",
             "XDG_SESSION_CLASS=user",
         ]);
+        // On a machine with virtual terminals a session at the screen is on one, and active while that is in front.
+        let script = "[ ! -e /dev/tty0 ] || sed s/tty/XDG_VTNR=/ /sys/class/tty/tty0/active";
+        let terminal = self.check(&["sh", "-c", script])?;
         match place {
-            Place::Seat => argv.extend(["-E", "XDG_SEAT=seat0", "-E", "XDG_SESSION_TYPE=tty"]),
+            Place::Seat => {
+                argv.extend(["-E", "XDG_SEAT=seat0", "-E", "XDG_SESSION_TYPE=tty"]);
+                if !terminal.is_empty() {
+                    argv.extend(["-E", &terminal]);
+                }
+            }
             Place::Remote => argv.extend(["-E", "XDG_SESSION_TYPE=tty"]),
         }
         argv.extend(["sleep", "infinity"]);
