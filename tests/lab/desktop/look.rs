@@ -106,7 +106,8 @@ impl Look {
     pub(super) fn prepare(&self, world: &World, person: &Person) -> Result<()> {
         let folder = format!("{}/.config/gtk-4.0", person.home);
         let text = format!(
-            "[Settings]\ngtk-font-name=Cantarell 11\ngtk-enable-animations={}\n",
+            // A cursor that blinks would be movement that nobody caused.
+            "[Settings]\ngtk-font-name=Cantarell 11\ngtk-cursor-blink=false\ngtk-enable-animations={}\n",
             self.motion
         );
         let owner = format!("-o {} -g {}", person.uid, person.gid);
