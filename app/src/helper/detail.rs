@@ -1,4 +1,4 @@
-//! All about the tunnel on the page, once a second while it is on and the page can be seen; nothing is asked otherwise.
+//! All about the tunnel on the page, once a second while it is on and the page can be seen; nothing is asked and nothing wakes otherwise.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ impl Helper {
         let helper = self.clone();
         self.model().connect_shown_notify(move |model| {
             if let Some(tunnel) = model.shown() {
-                let helper = helper.clone();
-                glib::spawn_future_local(async move { helper.keep(&tunnel).await });
+                helper.count_all(&tunnel);
+                helper.detail_soon(&tunnel);
             }
         });
         let helper = self.clone();
@@ -35,36 +35,48 @@ impl Helper {
         });
     }
 
-    fn is_shown(&self, tunnel: &Tunnel) -> bool {
-        self.model().shown().as_ref() == Some(tunnel)
-    }
-
-    async fn keep(&self, tunnel: &Tunnel) {
-        self.detail(tunnel).await;
-        let mut ticks = 0;
-        while self.is_shown(tunnel) {
-            if ticks % COUNT == 0 {
-                for app in self.model().apps_of(&tunnel.id()) {
-                    self.count_processes(&app.id());
-                }
-            }
-            ticks += 1;
-            glib::timeout_future(TICK).await;
-            let asks =
-                self.model().service() == ServiceState::Ready && tunnel.state() != TunnelState::Off;
-            if asks && self.is_shown(tunnel) {
-                self.detail(tunnel).await;
-            }
-        }
-    }
-
-    /// Asks now, where the tunnel is on the page.
+    /// Asks now, where the tunnel is on the page, and from then on while it moves by itself.
     pub(super) fn detail_soon(&self, tunnel: &Tunnel) {
-        if !self.is_shown(tunnel) {
+        if self.model().shown().as_ref() != Some(tunnel) {
             return;
         }
         let (helper, tunnel) = (self.clone(), tunnel.clone());
         glib::spawn_future_local(async move { helper.detail(&tunnel).await });
+        if !self.0.keeping.replace(true) {
+            let helper = self.clone();
+            glib::spawn_future_local(async move { helper.keep().await });
+        }
+    }
+
+    async fn keep(&self) {
+        let mut ticks = 0;
+        while self.moving().is_some() {
+            glib::timeout_future(TICK).await;
+            ticks += 1;
+            let Some(tunnel) = self.moving() else { break };
+            if tunnel.state() != TunnelState::Off {
+                self.detail(&tunnel).await;
+            }
+            if ticks % COUNT == 0 {
+                self.count_all(&tunnel);
+            }
+        }
+        self.0.keeping.set(false);
+    }
+
+    /// The tunnel on the page, where something about it changes that no signal tells.
+    fn moving(&self) -> Option<Tunnel> {
+        let moves = |tunnel: &Tunnel| {
+            tunnel.state() != TunnelState::Off || !self.model().apps_of(&tunnel.id()).is_empty()
+        };
+        let shown = self.model().shown().filter(moves);
+        shown.filter(|_| self.model().service() == ServiceState::Ready)
+    }
+
+    fn count_all(&self, tunnel: &Tunnel) {
+        for app in self.model().apps_of(&tunnel.id()) {
+            self.count_processes(&app.id());
+        }
     }
 
     async fn detail(&self, tunnel: &Tunnel) {

@@ -42,6 +42,8 @@ struct Inner {
     waiting: RefCell<Option<Vec<Event>>>,
     /// Somebody is looking whether it answers.
     probing: Cell<bool>,
+    /// What the page shows is followed.
+    keeping: Cell<bool>,
     /// Counts the lists, so that an older one does not end what a newer one began.
     round: Cell<u32>,
 }
@@ -66,6 +68,7 @@ impl Helper {
             client: RefCell::default(),
             waiting: RefCell::default(),
             probing: Cell::default(),
+            keeping: Cell::default(),
             round: Cell::default(),
         }));
         helper.follow_shown();

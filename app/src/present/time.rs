@@ -6,6 +6,7 @@ use gtk::glib;
 use super::fill;
 
 const SECOND: u64 = 1_000;
+const TEN_SECONDS: u64 = 10 * SECOND;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -22,7 +23,7 @@ pub fn now() -> u64 {
         })
 }
 
-/// "34 seconds ago", "5 minutes ago"; "Never" for 0. A time to come is told as now.
+/// "30 seconds ago", "5 minutes ago"; "Never" for 0. A time to come is told as now.
 pub fn ago(then: u64, now: u64) -> String {
     if then == 0 {
         return gettext("Never");
@@ -30,9 +31,10 @@ pub fn ago(then: u64, now: u64) -> String {
     let past = now.saturating_sub(then);
     let count = |unit: u64| u32::try_from(past / unit).unwrap_or(u32::MAX);
     let (text, count) = match past {
-        ..SECOND => return gettext("Just now"),
-        SECOND..MINUTE => {
-            let count = count(SECOND);
+        // By tens: what says another thing each second has the window laid out each second.
+        ..TEN_SECONDS => return gettext("Just now"),
+        TEN_SECONDS..MINUTE => {
+            let count = count(TEN_SECONDS) * 10;
             (
                 ngettext("{count} second ago", "{count} seconds ago", count),
                 count,
@@ -113,8 +115,9 @@ mod tests {
         for (past, expected) in [
             (0, "Just now"),
             (999, "Just now"),
-            (SECOND, "1 second ago"),
-            (34 * SECOND, "34 seconds ago"),
+            (9 * SECOND, "Just now"),
+            (TEN_SECONDS, "10 seconds ago"),
+            (34 * SECOND, "30 seconds ago"),
             (MINUTE, "1 minute ago"),
             (59 * MINUTE, "59 minutes ago"),
             (HOUR, "1 hour ago"),

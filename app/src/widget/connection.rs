@@ -89,8 +89,11 @@ impl Connection {
                 row.set_subtitle(text);
             }
         }
-        imp.handshake_row
-            .set_tooltip_text(facts.handshake_exact.as_deref());
+        // Setting the same again would have the toolkit look where the pointer is.
+        if imp.handshake_row.tooltip_text().as_deref() != facts.handshake_exact.as_deref() {
+            imp.handshake_row
+                .set_tooltip_text(facts.handshake_exact.as_deref());
+        }
         let (old, new) = if facts.handshake_is_old {
             ("dim-label", "warning")
         } else {

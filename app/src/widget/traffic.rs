@@ -23,11 +23,11 @@ mod imp {
     #[template(resource = "/org/lonewire/Lonewire/widget/traffic.ui")]
     pub struct TrafficGroup {
         #[template_child]
-        pub down: TemplateChild<gtk::Label>,
+        pub down: TemplateChild<gtk::Inscription>,
         #[template_child]
-        pub up: TemplateChild<gtk::Label>,
+        pub up: TemplateChild<gtk::Inscription>,
         #[template_child]
-        pub totals: TemplateChild<gtk::Label>,
+        pub totals: TemplateChild<gtk::Inscription>,
         #[template_child]
         pub line: TemplateChild<Sparkline>,
         pub told: Cell<u64>,
@@ -102,9 +102,9 @@ impl TrafficGroup {
     }
 }
 
-/// A label that says the same is not drawn again.
-fn set(label: &gtk::Label, text: &str) {
-    if label.label() != text {
-        label.set_label(text);
+/// What says the same is not drawn again. An inscription's place does not depend on its text: where only figures change, nothing is laid out anew.
+fn set(place: &gtk::Inscription, text: &str) {
+    if place.text().as_deref() != Some(text) {
+        place.set_text(Some(text));
     }
 }

@@ -18,6 +18,8 @@ const PATH: &str = "/org/lonewire/Helper1";
 #[derive(Debug, Clone)]
 pub struct Told {
     pub version: String,
+    /// Since when the tunnels are as they are, Unix time in milliseconds.
+    pub since: u64,
     pub tunnels: Vec<Tunnel>,
     pub apps: Vec<(String, String)>,
 }
@@ -45,9 +47,17 @@ impl Told {
             .collect();
         Self {
             version: "0.1.0".into(),
+            since: now() - 7_200_000,
             tunnels,
             apps: Vec::new(),
         }
+    }
+
+    /// One that is off.
+    pub fn off() -> Self {
+        let mut told = Self::crowd(1);
+        told.tunnels.iter_mut().for_each(|tunnel| tunnel.state = 1);
+        told
     }
 }
 
@@ -89,11 +99,11 @@ fn now() -> u64 {
     time.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(0))
 }
 
-fn info(tunnel: &Tunnel) -> Dict {
+fn info(tunnel: &Tunnel, since: u64) -> Dict {
     let mut info = Dict::from([
         ("name".into(), value(tunnel.name.as_str())),
         ("state".into(), value(tunnel.state)),
-        ("since".into(), value(now() - 7_200_000)),
+        ("since".into(), value(since)),
         ("apps".into(), value(tunnel.apps)),
         ("shared".into(), value(false)),
         (
@@ -136,7 +146,7 @@ impl Tunnels {
     fn list(&self) -> Vec<(String, Dict)> {
         let tunnels = self.told.tunnels.iter().enumerate();
         tunnels
-            .map(|(number, tunnel)| (id(number), info(tunnel)))
+            .map(|(number, tunnel)| (id(number), info(tunnel, self.told.since)))
             .collect()
     }
 
@@ -145,7 +155,7 @@ impl Tunnels {
         let tunnel = number
             .and_then(|number| self.told.tunnels.get(number))
             .ok_or_else(|| zbus::fdo::Error::Failed("no such tunnel".into()))?;
-        let mut all = info(tunnel);
+        let mut all = info(tunnel, self.told.since);
         let bytes = self.bytes.fetch_add(150_000, Ordering::Relaxed);
         let peer: HashMap<&str, Variant<'_>> = HashMap::from([
             (
@@ -170,7 +180,7 @@ impl Tunnels {
                 ("mtu".to_owned(), value(1420_u32)),
                 ("backend".to_owned(), value(2_u32)),
                 ("link".to_owned(), value("lw-5f3a")),
-                ("handshake".to_owned(), value(now() - 34_000)),
+                ("handshake".to_owned(), value(self.told.since + 7_166_000)),
                 ("rx".to_owned(), value(bytes % 900_000 + bytes)),
                 ("tx".to_owned(), value(bytes / 8)),
             ]);
