@@ -1,6 +1,9 @@
 //! Ring window: worlds in which something does not work, and what the window says of each: what happened, what to do, and a code.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Result;
 use lab::{
@@ -116,6 +119,32 @@ fn a_tunnel_that_can_not_work_says_why() -> Result<()> {
     // What WireGuard is made of here is told where it is looked up, and is no error.
     window.click("list item", "demo, Protected")?;
     window.reads("Userspace")?;
+    assert_eq!(window.complaints(), [""; 0]);
+    Ok(())
+}
+
+/// A server takes handshakes in the order of time: to one that was protected later than now, it is silent.
+#[test]
+fn a_clock_that_is_behind_is_told() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    world.import(&ALICE, "demo", 0)?;
+    let id = world.tunnel(&ALICE, "demo", "id")?;
+    world.stop(Program::Helper)?;
+    let tomorrow = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_hours(24);
+    let history = world.path(&format!("/var/lib/lonewire/{}/{id}.log", ALICE.uid));
+    fs::write(history, format!("{} 3 \n", tomorrow.as_millis()))?;
+    world.restart(Program::Helper)?;
+    world.set_silent(0, true)?;
+    let desktop = Desktop::start(&world, &ALICE, &Look::default())?;
+    let mut window = desktop.window()?;
+    window.click("list item", "demo, Off")?;
+    window.click("check box", "Tunnel")?;
+    window.find_within(SLOW, "list item", "demo, Blocked — wrong clock")?;
+    window.reads("This computer’s clock is behind, and the server refuses what seems old.")?;
+    desktop.picture("failure-clock")?;
+    // A server that forgot the time of the last one takes it.
+    world.set_silent(0, false)?;
+    window.find_within(SLOW, "list item", "demo, Protected")?;
     assert_eq!(window.complaints(), [""; 0]);
     Ok(())
 }

@@ -82,6 +82,14 @@ fn a_pasted_configuration_is_reviewed_added_and_taken_back() -> Result<()> {
     until(READY, "the end of the tunnel", || {
         Ok(world.names(&ALICE)?.is_empty())
     })?;
+
+    // What has gone by another way cannot be taken back: while the pointer rests on it nothing else would end the offer.
+    desktop.keys(&["ctrl+v"])?;
+    window.click("button", "*Add")?;
+    window.hover("button", "*Undo")?;
+    let name = world.names(&ALICE)?.concat();
+    world.cli(&ALICE, &["remove", &name])?.ok()?;
+    window.gone("button", "*Undo")?;
     assert_eq!(window.complaints(), Vec::<String>::new());
     Ok(())
 }

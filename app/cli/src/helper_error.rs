@@ -204,6 +204,9 @@ pub fn reason_words(code: &str) -> &str {
         "needs-ipv4" => "its server has an IPv4 address, and this network has only IPv6",
         "needs-ipv6" => "its server has an IPv6 address, and this network has only IPv4",
         "captive-portal" => "this network wants you to log in first",
+        "clock-behind" => {
+            "this machine's clock is earlier than when the tunnel was last protected, and servers refuse what seems old"
+        }
         "key-in-use" => "its key is in use by another tunnel",
         "not-supported" => "this machine supports no WireGuard",
         "system" => "the system refused something",

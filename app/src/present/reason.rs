@@ -13,6 +13,7 @@ pub fn short(code: &str) -> String {
         "needs-ipv4" => gettext("server needs IPv4"),
         "needs-ipv6" => gettext("server needs IPv6"),
         "captive-portal" => gettext("network wants a login"),
+        "clock-behind" => gettext("wrong clock"),
         "key-in-use" => gettext("key in use"),
         "not-supported" => gettext("not supported here"),
         "system" => gettext("system error"),
@@ -66,6 +67,10 @@ pub fn advice(code: Option<&str>) -> Advice {
             gettext("This network wants you to log in first."),
             gettext("Log in with a browser outside the tunnel. The tunnel then goes on by itself."),
         ),
+        "clock-behind" => (
+            gettext("This computer’s clock is behind, and the server refuses what seems old."),
+            gettext("Set date and time. The tunnel then goes on by itself."),
+        ),
         "key-in-use" => (
             gettext("Another tunnel with the same key is on."),
             gettext("Turn the other one off first."),
@@ -89,7 +94,7 @@ mod tests {
     use super::*;
 
     /// As in the D-Bus contract of Tunnels.
-    const CODES: [&str; 11] = [
+    const CODES: [&str; 12] = [
         "no-handshake",
         "unresolvable",
         "no-data-plane",
@@ -98,6 +103,7 @@ mod tests {
         "needs-ipv4",
         "needs-ipv6",
         "captive-portal",
+        "clock-behind",
         "key-in-use",
         "not-supported",
         "system",

@@ -46,6 +46,8 @@ pub enum Reason {
     NeedsIpv6,
     /// The network wants a login before it carries anything.
     CaptivePortal,
+    /// The host's clock was set back: a server takes handshakes in the order of time only.
+    ClockBehind,
     KeyInUse,
     NotSupported,
     System,
@@ -62,6 +64,7 @@ impl Reason {
         Self::NeedsIpv4,
         Self::NeedsIpv6,
         Self::CaptivePortal,
+        Self::ClockBehind,
         Self::KeyInUse,
         Self::NotSupported,
         Self::System,
@@ -76,6 +79,7 @@ impl Reason {
                 | Self::NeedsIpv4
                 | Self::NeedsIpv6
                 | Self::CaptivePortal
+                | Self::ClockBehind
         )
     }
 
@@ -90,6 +94,7 @@ impl Reason {
             Self::NeedsIpv4 => "needs-ipv4",
             Self::NeedsIpv6 => "needs-ipv6",
             Self::CaptivePortal => "captive-portal",
+            Self::ClockBehind => "clock-behind",
             Self::KeyInUse => "key-in-use",
             Self::NotSupported => "not-supported",
             Self::System => "system",

@@ -187,7 +187,7 @@ impl<P: Ports> Engine<P> {
 
     /// No answer can come any more.
     async fn block(&self, tunnel: &Tunnel<P>, up: &Rc<Up<P>>, watch: &mut Watch) {
-        let reason = self.why(up).await;
+        let reason = self.why(tunnel, up).await;
         up.health.borrow_mut().block(reason);
         self.begin_block(watch);
         if tunnel.is_still(up) {
@@ -287,7 +287,7 @@ impl<P: Ports> Engine<P> {
             watch.blocked = None;
         } else if !matches!(before, State::Blocked(_)) {
             self.begin_block(watch);
-            let reason = self.why(up).await;
+            let reason = self.why(tunnel, up).await;
             if state != State::Blocked(reason) {
                 up.health.borrow_mut().block(reason);
             }

@@ -9,7 +9,9 @@ use lonewire_core::{
 
 use super::{
     Engine,
+    show::is_switched,
     state::{Tunnel, Up},
+    view::TunnelState,
 };
 use crate::ports::Ports;
 
@@ -19,12 +21,17 @@ const ANYWHERE: [IpAddr; 2] = [
     IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 ];
 
+/// Milliseconds by which a clock that is kept right may be set back.
+const CLOCK_STEP: u64 = 5_000;
+
 impl<P: Ports> Engine<P> {
     /// Why no handshake comes, as far as the host knows.
-    pub(super) async fn why(&self, up: &Up<P>) -> Reason {
+    pub(super) async fn why(&self, tunnel: &Tunnel<P>, up: &Up<P>) -> Reason {
         if self.has_uplink(up).await {
             return if self.portal.get() {
                 Reason::CaptivePortal
+            } else if self.is_clock_behind(tunnel, up).await {
+                Reason::ClockBehind
             } else {
                 Reason::NoHandshake
             };
@@ -41,6 +48,16 @@ impl<P: Ports> Engine<P> {
         }
     }
 
+    /// Whether the tunnel was protected at a time that is yet to come by the host's clock.
+    async fn is_clock_behind(&self, tunnel: &Tunnel<P>, up: &Up<P>) -> bool {
+        let history = self.ports.read_log(tunnel.uid, &tunnel.id).await;
+        let protected = history.unwrap_or_default().into_iter();
+        let protected = protected.filter(|entry| entry.state == TunnelState::Protected as u32);
+        let newest = protected.map(|entry| entry.time).max().unwrap_or(0);
+        // Another server's, where it is switched.
+        !is_switched(up) && newest.max(up.handshake()) > self.ports.now() + CLOCK_STEP
+    }
+
     /// Why a server's name was not found.
     pub(super) fn unresolved(&self) -> Reason {
         if self.portal.get() {
@@ -52,7 +69,7 @@ impl<P: Ports> Engine<P> {
 
     /// Says anew why no handshake comes.
     pub(super) async fn tell_why(&self, tunnel: &Tunnel<P>, up: &Rc<Up<P>>) {
-        let reason = self.why(up).await;
+        let reason = self.why(tunnel, up).await;
         let state = up.health.borrow().state();
         if matches!(state, State::Blocked(was) if was.is_of_network() && was != reason)
             && tunnel.is_still(up)

@@ -128,7 +128,7 @@ impl<P: Ports> Engine<P> {
 }
 
 /// Whether another tunnel's configuration is up.
-fn is_switched<P: Ports>(up: &Up<P>) -> bool {
+pub(super) fn is_switched<P: Ports>(up: &Up<P>) -> bool {
     up.record.borrow().of.is_some()
 }
 

@@ -215,8 +215,9 @@ impl State {
                 scene.world.stop(Program::Helper)?;
                 scene.kill_keepers()
             }
+            // Another address of the tunnel's network: for the tunnel's own one the host would answer itself, and rightly.
             (Self::F16, 0) => scene.sh(&format!(
-                "ip link add {link} type bridge; ip addr add 10.66.0.2/24 dev {link}; ip link set {link} up"
+                "ip link add {link} type bridge; ip addr add 10.66.0.77/24 dev {link}; ip link set {link} up"
             )),
             (Self::F16, _) => scene.sh(
                 "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up

@@ -1,6 +1,6 @@
 //! Actions that bring configurations in: read, looked at, added, and taken back. Nothing is kept of what was not added.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use adw::prelude::*;
 use gettextrs::{gettext, ngettext};
@@ -151,16 +151,41 @@ impl Window {
 
     /// Says that something was added, and takes it back if that was not wanted.
     pub(super) fn offer_undo(&self, text: &str, ids: Vec<String>) {
-        let window = self.downgrade();
-        self.toast_with(text, &gettext("_Undo"), move || {
+        let (window, added) = (self.downgrade(), ids.clone());
+        let toast = self.toast_with(text, &gettext("_Undo"), move || {
             let Some(window) = window.upgrade() else {
                 return;
             };
             let Some(helper) = window.helper().cloned() else {
                 return;
             };
-            let ids = ids.clone();
+            let ids = added.clone();
             window.attempt(async move { helper.take_back(&ids).await });
+        });
+        self.dismiss_after(&toast, ids);
+    }
+
+    /// Takes a toast away once the tunnels that it is about have come and gone.
+    fn dismiss_after(&self, toast: &adw::Toast, ids: Vec<String>) {
+        let Some(model) = self.model() else { return };
+        let (tunnels, seen) = (model.tunnels().clone(), Cell::new(false));
+        let (model, weak) = (model.downgrade(), toast.downgrade());
+        let look = move || {
+            let (Some(model), Some(toast)) = (model.upgrade(), weak.upgrade()) else {
+                return;
+            };
+            let is_there = ids.iter().any(|id| model.tunnel(id).is_some());
+            if seen.replace(is_there) && !is_there {
+                toast.dismiss();
+            }
+        };
+        look();
+        let handler = tunnels.connect_items_changed(move |_, _, _, _| look());
+        let handler = Cell::new(Some(handler));
+        toast.connect_dismissed(move |_| {
+            if let Some(handler) = handler.take() {
+                tunnels.disconnect(handler);
+            }
         });
     }
 

@@ -9,11 +9,17 @@ use super::Window;
 
 impl Window {
     /// The same with a button that does something about it.
-    pub(super) fn toast_with(&self, text: &str, button: &str, then: impl Fn() + 'static) {
+    pub(super) fn toast_with(
+        &self,
+        text: &str,
+        button: &str,
+        then: impl Fn() + 'static,
+    ) -> adw::Toast {
         let toast = adw::Toast::new(&glib::markup_escape_text(text));
         toast.set_button_label(Some(button));
         toast.connect_button_clicked(move |_| then());
-        self.imp().toasts.add_toast(toast);
+        self.imp().toasts.add_toast(toast.clone());
+        toast
     }
 
     /// What is remembered of tunnels changed: the list follows.

@@ -271,6 +271,25 @@ async fn a_portal_is_the_reason_while_there_is_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_is_the_reason_until_it_is_right() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 20).await.unwrap();
+        bed.disconnect(&id, false).await.unwrap();
+        world.0.alive.set(false);
+        world.0.behind.set(3_600_000);
+        bed.connect(&id, 20).await.unwrap();
+        let behind = (TunnelState::Blocked, Some("clock-behind"));
+        assert_eq!(bed.state(&id).await, behind);
+        world.0.behind.set(0);
+        pass(60.0).await;
+        assert_eq!(bed.state(&id).await, BLOCKED);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_data_plane_is_replaced_on_the_same_tun_within_two_seconds() {
     let world = World::new();
     live(&world, async |bed| {

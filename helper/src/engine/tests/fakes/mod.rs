@@ -44,6 +44,8 @@ pub struct World(pub Rc<Inner>);
 
 pub struct Inner {
     begin: Instant,
+    /// By how many milliseconds the wall clock was set back.
+    pub behind: Cell<u64>,
     random: Cell<u64>,
     pub namespaces: RefCell<BTreeMap<LinkName, Space>>,
     pub dns: RefCell<BTreeMap<LinkName, (String, String)>>,
@@ -118,6 +120,7 @@ impl World {
     pub fn new() -> Self {
         Self(Rc::new(Inner {
             begin: Instant::now(),
+            behind: Cell::default(),
             random: Cell::new(1),
             namespaces: RefCell::default(),
             dns: RefCell::default(),

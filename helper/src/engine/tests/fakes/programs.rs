@@ -136,7 +136,7 @@ impl Resolver for World {
 
 impl Clock for World {
     fn now(&self) -> u64 {
-        BEGIN + u64::try_from(self.0.begin.elapsed().as_millis()).unwrap()
+        BEGIN + u64::try_from(self.0.begin.elapsed().as_millis()).unwrap() - self.0.behind.get()
     }
 
     fn uptime(&self) -> Duration {
