@@ -1,7 +1,7 @@
 //! Ring lab: the host's network changes under a tunnel with traffic of every kind. Link, address and route inside stay, nothing leaves but WireGuard, and
 //! traffic goes on as soon as there is a network again.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
@@ -335,5 +335,64 @@ fn a_captive_portal_is_named_where_networkmanager_knows_of_one() -> Result<()> {
     scene.is(SILENCE, "blocked", "captive_portal")?;
     drop(services);
     scene.is(SOON, "blocked", "no_handshake")?;
+    scene.clean()
+}
+
+/// A page that asks again and again.
+const PAGE: &str = "<script>let n = 0; setInterval(() => fetch('http://whoami.demo/beat' + n++, {mode: 'no-cors', cache: 'no-store'}).catch(() => 0), 300)</script>";
+
+#[test]
+fn a_browser_in_the_middle_of_a_page_goes_on_with_it() -> Result<()> {
+    const SLOW: Duration = Duration::from_secs(90);
+    let mut scene = Scene::new(2)?;
+    let page = format!("{}/page.html", ALICE.home);
+    fs::write(scene.world.path(&page), PAGE)?;
+    let folder = format!("{}/profile", ALICE.home);
+    let file = format!("file://{page}");
+    scene.world.run_as(&ALICE, &["mkdir", &folder])?.ok()?;
+    let line = [
+        "run",
+        "-t",
+        "demo",
+        "--detach",
+        "--",
+        "firefox",
+        "--headless",
+        "--profile",
+        &folder,
+        &file,
+    ];
+    scene.world.cli(&ALICE, &line)?.ok()?;
+    let beats = |scene: &Scene| -> Result<usize> {
+        let asked = scene.world.requests("vpn0-web")?;
+        Ok(asked
+            .iter()
+            .filter(|one| one.what.contains("/beat"))
+            .count())
+    };
+    let more = |scene: &Scene, within: Duration, what: &str| -> Result<()> {
+        let before = beats(scene)?;
+        until(within, what, || Ok(beats(scene)? > before + 2))
+    };
+    more(&scene, SLOW, "the page to ask")?;
+    let browser = scene.world.processes("firefox-esr")?;
+    scene.world.sh("ip link set up0 down")?;
+    more(&scene, SOON, "the page to ask by another uplink")?;
+    scene.world.sh("ip link set up1 down")?;
+    scene.is(SILENCE, "blocked", "no_uplink")?;
+    scene.world.sh(&bring_back(0))?;
+    scene.is(SOON, "protected", "")?;
+    // A browser waits for its own time before it tries again.
+    more(
+        &scene,
+        SLOW,
+        "the page to ask after a while without network",
+    )?;
+    scene.world.sh(&bring_back(1))?;
+    let now = scene.world.processes("firefox-esr")?;
+    ensure!(
+        browser.first().is_some_and(|first| now.contains(first)),
+        "{browser:?}, now {now:?}"
+    );
     scene.clean()
 }

@@ -49,7 +49,18 @@ mod imp {
         }
     }
 
-    impl ObjectImpl for TrafficGroup {}
+    impl ObjectImpl for TrafficGroup {
+        fn constructed(&self) {
+            self.parent_constructed();
+            // The toolkit turns an inscription's alignment around in some versions only.
+            if gtk::Widget::default_direction() == gtk::TextDirection::Rtl {
+                for place in [&self.down, &self.up, &self.totals] {
+                    place.set_direction(gtk::TextDirection::Ltr);
+                    place.set_xalign(1.0 - place.xalign());
+                }
+            }
+        }
+    }
     impl WidgetImpl for TrafficGroup {}
     impl PreferencesGroupImpl for TrafficGroup {}
 }

@@ -47,6 +47,8 @@ pub enum Flow {
 /// Longer than a session of WireGuard's lives.
 const LONG: Duration = Duration::from_secs(200);
 const SHORT: Duration = Duration::from_secs(10);
+/// How long a data plane hangs.
+const HANGS: Duration = Duration::from_secs(60);
 
 impl State {
     pub const ALL: [Self; 20] = [
@@ -91,7 +93,7 @@ impl State {
             Self::F03 => "the link is down; it is deleted",
             Self::F04 => "the helper is killed",
             Self::F05 => "the helper stops and starts, with SIGTERM; with SIGKILL",
-            Self::F06 => "the data plane is killed again and again; it is stopped",
+            Self::F06 => "the data plane is killed again and again; it is stopped for a minute",
             Self::F07 => "the default route comes and goes; routes of an attacker's DHCP",
             Self::F08 => "another uplink takes over; all are gone for a while",
             Self::F09 => "the host's DNS changes; its name services start after the app",
@@ -264,6 +266,10 @@ impl State {
                     let _ = scene.world.kill(Program::DataPlane);
                     thread::sleep(PAUSE);
                 }
+                Ok(())
+            }
+            (Self::F06, _) => {
+                thread::sleep(HANGS);
                 Ok(())
             }
             (Self::F07, 0) => scene.sh(&routes(scene, FLAP)),
