@@ -94,6 +94,10 @@ pub enum ConnectOwn {}
 #[derive(Debug)]
 pub enum LaunchOwn {}
 
+/// `install-autostart`
+#[derive(Debug)]
+pub enum InstallAutostart {}
+
 /// What a member asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -126,6 +130,7 @@ impl Need {
 const IMPORT: &str = "import-own";
 const CONNECT: &str = "connect-own";
 const LAUNCH: &str = "launch-own";
+const AUTOSTART: &str = "install-autostart";
 
 /// Every member of the three interfaces, properties too, and what it asks for. A test compares it with introspection.
 pub const TABLE: &[(&str, &str, Need)] = &[
@@ -155,6 +160,9 @@ pub const TABLE: &[(&str, &str, Need)] = &[
     (APPS, "Stop", Need::Own(Kind::App)),
 ];
 
+/// What a member asks for besides its row, where what it is given wants that.
+pub const BESIDES: &[(&str, &str, &str)] = &[(TUNNELS, "SetOptions", AUTOSTART)];
+
 /// The row of a member; `None` is no.
 pub fn need(interface: &str, member: &str) -> Option<Need> {
     TABLE
@@ -174,6 +182,7 @@ mod private {
     impl Sealed for super::ImportOwn {}
     impl Sealed for super::ConnectOwn {}
     impl Sealed for super::LaunchOwn {}
+    impl Sealed for super::InstallAutostart {}
 }
 
 impl Action for Own {
@@ -187,6 +196,9 @@ impl Action for ConnectOwn {
 }
 impl Action for LaunchOwn {
     const ASKS: Option<&'static str> = Some(LAUNCH);
+}
+impl Action for InstallAutostart {
+    const ASKS: Option<&'static str> = Some(AUTOSTART);
 }
 
 /// Why there is no grant.
@@ -269,6 +281,33 @@ impl<O: Ownership> Bouncer<O> {
         ids: [&str; N],
     ) -> Result<(Grant<A>, [Id; N]), Denied> {
         self.decide(call, ids).await
+    }
+
+    /// One more question about a call that has a grant: polkit's yes to the action that its member may ask for besides.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn also<A: Action, B: Action>(
+        &self,
+        call: &Header<'_>,
+        grant: &Grant<A>,
+        tunnel: &Id,
+    ) -> Result<Grant<B>, Denied> {
+        let row = BESIDES.iter().find(|(interface, member, action)| {
+            call.interface().is_some_and(|found| found == *interface)
+                && call.member().is_some_and(|found| found == *member)
+                && B::ASKS == Some(*action)
+        });
+        let (.., action) = row.ok_or(Denied::No("not-listed"))?;
+        let caller = grant.caller.clone();
+        let label = self.owners.label(tunnel).await;
+        self.polkit
+            .ask(call, &caller, action, label.as_deref())
+            .await?;
+        Ok(Grant {
+            caller,
+            action: PhantomData,
+        })
     }
 
     /// What the caller is not told is in the log, for whoever looks for it: a flood of calls must not fill it.

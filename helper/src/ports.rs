@@ -129,6 +129,16 @@ pub enum Backend {
     Userspace,
 }
 
+/// When a tunnel comes up by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// With the first session of its owner.
+    Login,
+    /// With the machine.
+    Boot,
+}
+
 /// Keys and peers of a link that is there: it is never made by this.
 pub trait WireGuard {
     /// Whether a backend can work on this machine, as far as can be told without making a link: asked once at start.
@@ -313,6 +323,8 @@ pub trait Store {
 pub struct Saved {
     pub uid: u32,
     pub id: Id,
+    /// As its options say: noted beside the file too, for units that start the helper only where there is such a tunnel.
+    pub start: Option<Start>,
     /// The whole file: options and the configuration with its keys, as `core::tunnel` writes it.
     pub content: zeroize::Zeroizing<String>,
 }

@@ -2,6 +2,7 @@
 //! interface, by every kind of caller, with every kind of answer.
 
 mod allowed;
+mod autostart;
 mod contract;
 mod denied;
 mod foreign;

@@ -35,6 +35,7 @@ pub struct Row {
 pub const IMPORT: &str = "org.lonewire.helper1.import-own";
 pub const CONNECT: &str = "org.lonewire.helper1.connect-own";
 pub const LAUNCH: &str = "org.lonewire.helper1.launch-own";
+pub const AUTOSTART: &str = "org.lonewire.helper1.install-autostart";
 
 /// SECURITY §3.2: seeing and switching off one's own asks nobody. Exactly these, and no other.
 pub const WITHOUT_AUTHORISATION: [&str; 15] = [

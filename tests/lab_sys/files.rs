@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use lonewire_core::name::LinkName;
-use lonewire_helper::ports::{LogEntry, PortError, RecordKind, Saved, Store};
+use lonewire_helper::ports::{LogEntry, PortError, RecordKind, Saved, Start, Store};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::{apart, id, run};
@@ -18,6 +18,7 @@ fn saved(content: &str) -> Result<Saved> {
     Ok(Saved {
         uid: 61001,
         id: id()?,
+        start: None,
         content: content.to_owned().into(),
     })
 }
@@ -79,6 +80,40 @@ fn t21_files_are_roots_alone_whatever_the_umask() -> Result<()> {
         };
         assert_eq!((one.uid, one.content.as_str()), (61001, "a"));
         Store::delete(&*sys, 61001, &id).await?;
+        assert_eq!(modes(&folder.join("state"))?, BTreeSet::new());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_tunnel_that_starts_by_itself_has_its_mark_and_no_other() -> Result<()> {
+    apart(async |sys, folder| {
+        let own = folder.join("state/61001");
+        for start in [
+            Some(Start::Login),
+            Some(Start::Boot),
+            None,
+            Some(Start::Boot),
+        ] {
+            let tunnel = Saved {
+                start,
+                ..saved("a")?
+            };
+            sys.save(&tunnel).await?;
+            let loaded = sys.load().await?;
+            ensure!(loaded.iter().all(|one| one.start == start), "{start:?}");
+            let mut wanted = BTreeSet::from([format!("f 600 {}.toml", id()?)]);
+            wanted.extend(start.map(|start| {
+                let ending = if start == Start::Boot {
+                    "boot"
+                } else {
+                    "login"
+                };
+                format!("f 600 {}.{ending}", tunnel.id)
+            }));
+            assert_eq!(modes(&own)?, wanted, "{start:?}");
+        }
+        Store::delete(&*sys, 61001, &id()?).await?;
         assert_eq!(modes(&folder.join("state"))?, BTreeSet::new());
         Ok(())
     })

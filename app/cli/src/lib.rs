@@ -104,7 +104,7 @@ enum Verb {
     Rename(command::rename::Args),
     /// Delete a tunnel that is off
     Remove(command::remove::Args),
-    /// Change a tunnel's configuration in an editor
+    /// Change a tunnel's configuration in an editor, or when it starts
     Edit(command::edit::Args),
     /// Copy a tunnel, its keys too
     Duplicate(command::duplicate::Args),

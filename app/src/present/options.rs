@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use gettextrs::gettext;
-use lonewire_api::{Backend, OptionsChange, TunnelOptions};
+use lonewire_api::{Backend, OptionsChange, Start, TunnelOptions};
 
 use super::fill;
 
@@ -14,6 +14,9 @@ const MOST: u32 = 65_535;
 /// Backends in the order of the list that is chosen from.
 pub const BACKENDS: [Backend; 3] = [Backend::Automatic, Backend::Kernel, Backend::Userspace];
 
+/// When a tunnel can come up by itself, in the order of the list that is chosen from.
+pub const STARTS: [Start; 3] = [Start::Never, Start::Login, Start::Boot];
+
 /// What stands in the form. An empty text: as the configuration has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Form {
@@ -23,19 +26,20 @@ pub struct Form {
     /// Index in [`BACKENDS`].
     pub backend: u32,
     pub down_with_last_app: bool,
+    /// Index in [`STARTS`].
+    pub start: u32,
 }
 
 impl From<&TunnelOptions> for Form {
     fn from(options: &TunnelOptions) -> Self {
         let number = |value: Option<u32>| value.map(|value| value.to_string()).unwrap_or_default();
-        let backend = options.backend.unwrap_or(Backend::Automatic);
-        let index = BACKENDS.iter().position(|one| *one == backend);
         Self {
             mtu: number(options.mtu),
             keepalive: number(options.keepalive),
             dns: options.dns.clone().unwrap_or_default().join(", "),
-            backend: index.and_then(|at| u32::try_from(at).ok()).unwrap_or(0),
+            backend: index(&BACKENDS, options.backend),
             down_with_last_app: options.down_with_last_app.unwrap_or(false),
+            start: index(&STARTS, options.start),
         }
     }
 }
@@ -62,11 +66,9 @@ impl Form {
                 mtu,
                 keepalive,
                 dns,
-                backend: usize::try_from(self.backend)
-                    .ok()
-                    .and_then(|at| BACKENDS.get(at).copied())
-                    .filter(|backend| *backend != Backend::Automatic),
+                backend: chosen(&BACKENDS, self.backend),
                 down_with_last_app: self.down_with_last_app.then_some(true),
+                start: chosen(&STARTS, self.start),
             }),
             (mtu, keepalive, dns) => Err(Wrong {
                 mtu: mtu.err(),
@@ -88,7 +90,20 @@ pub fn change(before: &TunnelOptions, after: &TunnelOptions) -> OptionsChange {
         backend: differs(&before.backend, &after.backend),
         dns: differs(&before.dns, &after.dns),
         down_with_last_app: differs(&before.down_with_last_app, &after.down_with_last_app),
+        start: differs(&before.start, &after.start),
     }
+}
+
+/// Where a value is in its list, whose first is the default.
+fn index<T: PartialEq>(list: &[T], value: Option<T>) -> u32 {
+    let place = value.and_then(|value| list.iter().position(|one| *one == value));
+    place.and_then(|at| u32::try_from(at).ok()).unwrap_or(0)
+}
+
+/// What was chosen from a list, where it is not the default.
+fn chosen<T: Copy>(list: &[T], index: u32) -> Option<T> {
+    let place = usize::try_from(index).ok().filter(|place| *place > 0)?;
+    list.get(place).copied()
 }
 
 fn number(text: &str, least: u32) -> Result<Option<u32>, String> {
@@ -168,8 +183,13 @@ mod tests {
             backend: Some(Backend::Userspace),
             dns: Some(vec!["10.0.0.1".into(), "fd00::1".into()]),
             down_with_last_app: Some(true),
+            start: Some(Start::Boot),
         };
-        for options in [options, TunnelOptions::default()] {
+        let login = TunnelOptions {
+            start: Some(Start::Login),
+            ..TunnelOptions::default()
+        };
+        for options in [options, login, TunnelOptions::default()] {
             assert_eq!(Form::from(&options).read(true), Ok(options));
         }
     }

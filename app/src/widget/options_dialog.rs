@@ -33,6 +33,8 @@ mod imp {
         #[template_child]
         pub down: TemplateChild<gtk::Switch>,
         #[template_child]
+        pub start: TemplateChild<adw::ComboRow>,
+        #[template_child]
         pub reset: TemplateChild<gtk::Button>,
         /// What is set, and whether the tunnel has an IPv6 address.
         pub before: OnceCell<(TunnelOptions, bool)>,
@@ -96,8 +98,10 @@ impl OptionsDialog {
             let changed = on();
             entry.connect_changed(move |_| changed());
         }
-        let changed = on();
-        imp.backend.connect_selected_notify(move |_| changed());
+        for list in [&imp.backend, &imp.start] {
+            let changed = on();
+            list.connect_selected_notify(move |_| changed());
+        }
         let changed = on();
         imp.down.connect_active_notify(move |_| changed());
         imp.reset.connect_clicked(glib::clone!(
@@ -126,6 +130,7 @@ impl OptionsDialog {
         imp.dns.set_text(&form.dns);
         imp.backend.set_selected(form.backend);
         imp.down.set_active(form.down_with_last_app);
+        imp.start.set_selected(form.start);
     }
 
     fn form(&self) -> Form {
@@ -136,6 +141,7 @@ impl OptionsDialog {
             dns: imp.dns.text().into(),
             backend: imp.backend.selected(),
             down_with_last_app: imp.down.is_active(),
+            start: imp.start.selected(),
         }
     }
 

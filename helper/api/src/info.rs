@@ -77,6 +77,18 @@ number! {
     }
 }
 
+number! {
+    /// When a tunnel comes up by itself.
+    Start {
+        /// By hand, or because something is launched in it.
+        Never = 0 "never",
+        /// With the first session of its owner.
+        Login = 1 "login",
+        /// With the machine.
+        Boot = 2 "boot",
+    }
+}
+
 /// A tunnel in a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TunnelInfo {
@@ -220,6 +232,7 @@ pub struct TunnelOptions {
     pub backend: Option<Backend>,
     pub dns: Option<Vec<String>>,
     pub down_with_last_app: Option<bool>,
+    pub start: Option<Start>,
 }
 
 impl From<&Dictionary> for TunnelOptions {
@@ -230,6 +243,7 @@ impl From<&Dictionary> for TunnelOptions {
             backend: get::<u32>(dictionary, "backend").map(Backend::from),
             dns: get(dictionary, "dns"),
             down_with_last_app: get(dictionary, "down-with-last-app"),
+            start: get::<u32>(dictionary, "start").map(Start::from),
         }
     }
 }
@@ -243,6 +257,7 @@ pub struct OptionsChange {
     pub backend: Option<Option<Backend>>,
     pub dns: Option<Option<Vec<String>>>,
     pub down_with_last_app: Option<Option<bool>>,
+    pub start: Option<Option<Start>>,
 }
 
 impl OptionsChange {
@@ -271,6 +286,11 @@ impl OptionsChange {
             "down-with-last-app",
             self.down_with_last_app
                 .map(|value| value.map(Variant::from)),
+        );
+        put(
+            "start",
+            self.start
+                .map(|value| value.map(|start| Variant::from(start as u32))),
         );
         options
     }

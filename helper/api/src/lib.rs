@@ -16,6 +16,7 @@ pub use error::{ApiError, Code};
 pub use events::{Event, Events};
 pub use info::{
     AppInfo, AppState, Backend, ImportRefusal, ImportResult, Imported, Limits, LogEntry,
-    OptionsChange, Peer, Probe, Replaced, TunnelDetail, TunnelInfo, TunnelOptions, TunnelState,
+    OptionsChange, Peer, Probe, Replaced, Start, TunnelDetail, TunnelInfo, TunnelOptions,
+    TunnelState,
 };
 pub use value::{Dictionary, Options};

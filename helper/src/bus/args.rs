@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::error::{Answer, Refusal};
 use crate::{
     engine::view::{LaunchWish, OptionsChange},
-    ports::Backend,
+    ports::{Backend, Start},
 };
 
 /// Bytes of a configuration.
@@ -125,6 +125,15 @@ pub fn options_change(mut options: Options<'_>) -> Answer<OptionsChange> {
         })?,
         down_with_last_app: options
             .change("down-with-last-app", |value| bool::try_from(value).ok())?,
+        // 0 is by hand, the default.
+        start: options
+            .change("start", |value| match u32::try_from(value).ok()? {
+                0 => Some(None),
+                1 => Some(Some(Start::Login)),
+                2 => Some(Some(Start::Boot)),
+                _ => None,
+            })?
+            .map(Option::flatten),
     };
     options.end()?;
     Ok(change)

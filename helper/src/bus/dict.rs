@@ -9,7 +9,7 @@ use crate::{
     engine::view::{
         AppInfo, Imported, PeerInfo, Probe, Quotas, TunnelDetail, TunnelInfo, TunnelOptions,
     },
-    ports::Backend,
+    ports::{Backend, Start},
 };
 
 /// An `a{sv}` of ours.
@@ -88,6 +88,13 @@ fn backend(backend: Option<Backend>) -> u32 {
     }
 }
 
+fn number(start: Start) -> u32 {
+    match start {
+        Start::Login => 1,
+        Start::Boot => 2,
+    }
+}
+
 fn options(options: TunnelOptions) -> Dict {
     let TunnelOptions {
         mtu,
@@ -95,6 +102,7 @@ fn options(options: TunnelOptions) -> Dict {
         backend: wanted,
         dns,
         down_with_last_app,
+        start,
     } = options;
     let dns = dns.map(|servers| servers.iter().map(ToString::to_string).collect::<Vec<_>>());
     [
@@ -106,6 +114,7 @@ fn options(options: TunnelOptions) -> Dict {
         ),
         ("dns", dns.map(Variant::from)),
         ("down-with-last-app", down_with_last_app.map(Variant::from)),
+        ("start", start.map(|start| Variant::from(number(start)))),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key, value?)))

@@ -88,6 +88,7 @@ impl From<Denied> for Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
+            Error::NotAuthorised => Denied::No("not-authorized").into(),
             Error::NotFound => Self::new(Code::NotFound, "There is no such tunnel or app."),
             Error::InvalidArgument { argument, problem } => {
                 Self::new(Code::InvalidArgument, "An argument is not valid.")

@@ -11,8 +11,9 @@ use super::{
     error::Refusal,
 };
 use crate::{
-    auth::{ConnectOwn, ImportOwn, Own},
+    auth::{ConnectOwn, ImportOwn, InstallAutostart, Own},
     engine::view::CheckWish,
+    ports::Start,
     presence,
 };
 
@@ -138,7 +139,18 @@ impl Tunnels {
     ) -> Result<(), Refusal> {
         let change = args::options_change(Options::new(options))?;
         let (grant, id) = self.gate.pass_for::<ImportOwn>(&call, tunnel).await?;
-        Ok(self.gate.engine.set_options(grant, id, change).await?)
+        let engine = &self.gate.engine;
+        let wants_boot = change.start == Some(Some(Start::Boot));
+        let autostart = if wants_boot && !engine.starts_at_boot(&id).await {
+            let also = self
+                .gate
+                .bouncer
+                .also::<_, InstallAutostart>(&call, &grant, &id);
+            Some(also.await?)
+        } else {
+            None
+        };
+        Ok(engine.set_options(grant, autostart, id, change).await?)
     }
 
     #[zbus(out_args("state", "info"))]

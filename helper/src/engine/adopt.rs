@@ -25,14 +25,20 @@ use super::{
 };
 use crate::ports::{
     Backend, DataPlane, Device, Namespace, PeerStatus, PortError, PortResult, Ports, ProcessId,
-    RecordKind, Saved, Warden,
+    RecordKind, Saved, Start, Warden,
 };
 
 impl<P: Ports> Engine<P> {
     /// Loads what is saved and finds again what runs.
     pub(super) async fn adopt(self: &Rc<Self>) -> Result<(), Error> {
         for saved in self.ports.load().await? {
-            self.load_tunnel(&saved);
+            let start = self.load_tunnel(&saved);
+            if let Some(start) = start.filter(|start| *start != saved.start) {
+                // Files that were put back, or power that was lost between file and note.
+                if let Err(error) = self.ports.save(&Saved { start, ..saved }).await {
+                    tracing::warn!(%error, "what starts the helper for a tunnel is not noted");
+                }
+            }
         }
         // Apps first: whether a namespace is still needed depends on them.
         let mut ended = Vec::new();
@@ -81,20 +87,22 @@ impl<P: Ports> Engine<P> {
         Ok(())
     }
 
-    fn load_tunnel(&self, saved: &Saved) {
+    /// When it is to start, as its options say; `None` where it cannot be read.
+    fn load_tunnel(&self, saved: &Saved) -> Option<Option<Start>> {
         let kept = tunnel::read(&saved.content).ok().and_then(|(head, text)| {
             let parsed = wgconf::parse_new(text.as_bytes()).ok()?;
             tunnels::read_kept(head, parsed.config)
         });
-        match kept {
-            Some(kept) => {
-                let tunnel = Tunnel::new(saved.id.clone(), saved.uid, kept, self.ports.now());
-                self.tunnels
-                    .borrow_mut()
-                    .insert(saved.id.clone(), Rc::new(tunnel));
-            }
-            None => tracing::error!(tunnel = %saved.id, "a saved tunnel cannot be read"),
-        }
+        let Some(kept) = kept else {
+            tracing::error!(tunnel = %saved.id, "a saved tunnel cannot be read");
+            return None;
+        };
+        let start = kept.options().start;
+        let tunnel = Tunnel::new(saved.id.clone(), saved.uid, kept, self.ports.now());
+        self.tunnels
+            .borrow_mut()
+            .insert(saved.id.clone(), Rc::new(tunnel));
+        Some(start)
     }
 
     async fn adopt_app(&self, id: Id, record: tunnel::App) -> Option<Rc<App<P>>> {

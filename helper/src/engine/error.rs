@@ -50,6 +50,9 @@ pub enum Error {
     /// uid 0 launches nothing here.
     #[error("not supported: {what}")]
     NotSupported { what: &'static str },
+    /// It wants a grant that the caller did not bring.
+    #[error("not authorised")]
+    NotAuthorised,
     #[error("the helper could not do it")]
     Failed(#[from] PortError),
 }

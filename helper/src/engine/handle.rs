@@ -15,7 +15,9 @@ use super::{
     },
 };
 use crate::{
-    auth::{ConnectOwn, Grant, ImportOwn, Kind, LaunchOwn, Own, Owner, Ownership},
+    auth::{
+        ConnectOwn, Grant, ImportOwn, InstallAutostart, Kind, LaunchOwn, Own, Owner, Ownership,
+    },
     ports::{LogEntry, PortError},
 };
 
@@ -48,6 +50,7 @@ pub(super) enum Command {
     Remove(Grant<ImportOwn>, Id, Reply<Result<(), Error>>),
     SetOptions(
         Grant<ImportOwn>,
+        Option<Grant<InstallAutostart>>,
         Id,
         OptionsChange,
         Reply<Result<(), Error>>,
@@ -78,6 +81,7 @@ pub(super) enum Command {
     /// Whether the network wants a login first.
     Portal(bool, Reply<()>),
     Connected(Reply<u32>),
+    StartsAtBoot(Id, Reply<bool>),
     Owner(Kind, Id, Reply<Option<Owner>>),
     Label(Id, Reply<Option<String>>),
 }
@@ -213,14 +217,23 @@ impl Handle {
         self.call(|reply| Command::Remove(grant, id, reply)).await
     }
 
+    /// With `autostart` a tunnel may be made one that starts at boot.
     pub async fn set_options(
         &self,
         grant: Grant<ImportOwn>,
+        autostart: Option<Grant<InstallAutostart>>,
         id: Id,
         change: OptionsChange,
     ) -> Result<(), Error> {
-        self.call(|reply| Command::SetOptions(grant, id, change, reply))
+        self.call(|reply| Command::SetOptions(grant, autostart, id, change, reply))
             .await
+    }
+
+    /// Whether a tunnel starts at boot already.
+    pub async fn starts_at_boot(&self, id: &Id) -> bool {
+        self.ask(|reply| Command::StartsAtBoot(id.clone(), reply))
+            .await
+            .unwrap_or(false)
     }
 
     /// Brings a tunnel up; waits at most `wait` seconds for `Protected`.

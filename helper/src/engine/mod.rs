@@ -46,7 +46,7 @@ use view::{Event, Quotas};
 use crate::{
     auth::{Kind, Owner},
     points,
-    ports::{Backend, LogEntry, PortResult, Ports},
+    ports::{Backend, LogEntry, PortResult, Ports, Start},
 };
 
 /// A line for a tunnel's history.
@@ -169,8 +169,8 @@ impl<P: Ports> Engine<P> {
                 drop(to.send(self.duplicate(grant, &id, &name).await));
             }
             Command::Remove(grant, id, to) => drop(to.send(self.remove(grant, &id).await)),
-            Command::SetOptions(grant, id, change, to) => {
-                drop(to.send(self.set_options(grant, &id, change).await));
+            Command::SetOptions(grant, autostart, id, change, to) => {
+                drop(to.send(self.set_options(grant, autostart, &id, change).await));
             }
             Command::Connect(grant, id, wait, to) => {
                 drop(to.send(self.connect(grant, &id, wait).await));
@@ -208,6 +208,11 @@ impl<P: Ports> Engine<P> {
                 let _ = to.send(());
             }
             Command::Connected(to) => drop(to.send(self.connected())),
+            Command::StartsAtBoot(id, to) => {
+                let tunnel = self.tunnels.borrow().get(&id).cloned();
+                let start = tunnel.and_then(|tunnel| tunnel.start());
+                let _ = to.send(start == Some(Start::Boot));
+            }
             Command::Owner(kind, id, to) => drop(to.send(self.owner(kind, &id))),
             Command::Label(id, to) => {
                 let label = self

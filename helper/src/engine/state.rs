@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::view::{AppInfo, AppState, TunnelOptions};
-use crate::ports::{Backend, Device, Namespace, PeerStatus, Ports};
+use crate::ports::{Backend, Device, Namespace, PeerStatus, Ports, Start};
 
 /// A saved tunnel.
 pub struct Tunnel<P: Ports> {
@@ -81,6 +81,11 @@ impl<P: Ports> Tunnel<P> {
 
     pub fn up(&self) -> Option<Rc<Up<P>>> {
         self.up.borrow().clone()
+    }
+
+    /// When it comes up by itself.
+    pub fn start(&self) -> Option<Start> {
+        self.kept().options().start
     }
 
     pub fn state(&self) -> State {

@@ -19,9 +19,9 @@ use super::{
     view::{Event, Imported, OptionsChange, TunnelOptions},
 };
 use crate::{
-    auth::{Grant, ImportOwn, Own, Owner},
+    auth::{Grant, ImportOwn, InstallAutostart, Own, Owner},
     points,
-    ports::{Ports, Saved},
+    ports::{Ports, Saved, Start},
 };
 
 impl<P: Ports> Engine<P> {
@@ -106,9 +106,12 @@ impl<P: Ports> Engine<P> {
         };
         let _catalogue = self.catalogue.lock().await;
         let name = self.free_name(grant.uid(), name, None)?;
-        let copy = self
-            .add(grant.uid(), name, parsed, Some(kept.options()))
-            .await?;
+        let options = TunnelOptions {
+            // Of the two only one could come up, and that one at boot was authorised.
+            start: None,
+            ..kept.options()
+        };
+        let copy = self.add(grant.uid(), name, parsed, Some(options)).await?;
         Ok(copy.id)
     }
 
@@ -203,13 +206,19 @@ impl<P: Ports> Engine<P> {
     pub(super) async fn set_options(
         &self,
         grant: Grant<ImportOwn>,
+        autostart: Option<Grant<InstallAutostart>>,
         id: &Id,
         change: OptionsChange,
     ) -> Result<(), Error> {
         let tunnel = self.find(grant.uid(), id)?;
         let _catalogue = self.catalogue.lock().await;
         let kept = tunnel.kept();
+        let before = kept.options().start;
         let options = changed(kept.options(), change);
+        let is_new = options.start == Some(Start::Boot) && before != Some(Start::Boot);
+        if is_new && autostart.is_none_or(|autostart| autostart.uid() != grant.uid()) {
+            return Err(Error::NotAuthorised);
+        }
         check_options(&options, &kept.config)?;
         let head = Head {
             options: Some(options),
@@ -275,6 +284,7 @@ impl<P: Ports> Engine<P> {
         let saved = Saved {
             uid,
             id: id.clone(),
+            start: head.options.as_ref().and_then(|options| options.start),
             content,
         };
         points::step(plan::SAVE, self.ports.save(&saved)).await?;
@@ -380,6 +390,7 @@ fn changed(options: TunnelOptions, change: OptionsChange) -> TunnelOptions {
         down_with_last_app: change
             .down_with_last_app
             .unwrap_or(options.down_with_last_app),
+        start: change.start.unwrap_or(options.start),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use lonewire_core::{launch::Exit, name::Id};
 
-use crate::{auth::Owner, ports::Backend};
+use crate::{
+    auth::Owner,
+    ports::{Backend, Start},
+};
 
 /// The numbers are the API's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -67,6 +70,7 @@ pub struct TunnelOptions {
     pub backend: Option<Backend>,
     pub dns: Option<Vec<std::net::IpAddr>>,
     pub down_with_last_app: Option<bool>,
+    pub start: Option<Start>,
 }
 
 /// A change of options: the outer `None` leaves one as it is, the inner takes it back to its default.
@@ -77,6 +81,7 @@ pub struct OptionsChange {
     pub backend: Option<Option<Backend>>,
     pub dns: Option<Option<Vec<std::net::IpAddr>>>,
     pub down_with_last_app: Option<Option<bool>>,
+    pub start: Option<Option<Start>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! root alone; no path comes from a client.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -13,13 +14,16 @@ use lonewire_core::name::{Id, LinkName};
 use zeroize::Zeroizing;
 
 use super::{Sys, errno, os};
-use crate::ports::{Clock as _, LogEntry, PortResult, RecordKind, Saved, Store};
+use crate::ports::{Clock as _, LogEntry, PortResult, RecordKind, Saved, Start, Store};
 
 /// How long history is kept.
 const HISTORY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A history of more bytes is pruned when the next entry comes.
 const HISTORY_BYTES: u64 = 64 * 1024;
+
+/// Endings of the empty files beside those of tunnels that come up by themselves. `lonewire-boot.service` and `lonewire-login@.service` look for them.
+const MARKS: [(Start, &str); 2] = [(Start::Login, "login"), (Start::Boot, "boot")];
 
 impl Store for Sys {
     async fn load(&self) -> PortResult<Vec<Saved>> {
@@ -32,13 +36,20 @@ impl Store for Sys {
             else {
                 continue;
             };
-            for file in entries(&user)? {
+            let files = entries(&user)?;
+            let marks: BTreeMap<Id, Start> = files
+                .iter()
+                .flat_map(|file| MARKS.map(|(start, ending)| Some((id_of(file, ending)?, start))))
+                .flatten()
+                .collect();
+            for file in files {
                 let Some(id) = id_of(&file, "toml") else {
                     continue;
                 };
                 match read(&file) {
                     Ok(content) => all.push(Saved {
                         uid,
+                        start: marks.get(&id).copied(),
                         id,
                         content: Zeroizing::new(content),
                     }),
@@ -55,17 +66,26 @@ impl Store for Sys {
         let folder = self.user_folder(tunnel.uid);
         make_folder(&self.paths.state, 0o700).map_err(os("the state folder"))?;
         make_folder(&folder, 0o700).map_err(os("the user's folder"))?;
-        replace(
-            &folder.join(format!("{}.toml", tunnel.id)),
-            tunnel.content.as_bytes(),
-            0o600,
-        )
-        .map_err(os("a saved tunnel"))
+        let file = |ending| folder.join(format!("{}.{ending}", tunnel.id));
+        // A mark too many starts the helper for nothing; one too few would leave the tunnel down.
+        for (start, ending) in MARKS {
+            let mark = file(ending);
+            if tunnel.start == Some(start) && !mark.exists() {
+                replace(&mark, b"", 0o600).map_err(os("the mark of a tunnel"))?;
+            }
+        }
+        replace(&file("toml"), tunnel.content.as_bytes(), 0o600).map_err(os("a saved tunnel"))?;
+        for (start, ending) in MARKS {
+            if tunnel.start != Some(start) {
+                gone(fs::remove_file(file(ending))).map_err(os("the mark of a tunnel"))?;
+            }
+        }
+        Ok(())
     }
 
     async fn delete(&self, uid: u32, id: &Id) -> PortResult<()> {
         let folder = self.user_folder(uid);
-        for ending in ["toml", "log"] {
+        for ending in ["toml", "log", "login", "boot"] {
             gone(fs::remove_file(folder.join(format!("{id}.{ending}"))))
                 .map_err(os("a saved tunnel"))?;
         }

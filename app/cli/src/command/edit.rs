@@ -1,5 +1,5 @@
-//! `edit`: a tunnel's configuration in the person's editor, or from a file. Stored keys read (unchanged) and stay where they are;
-//! what was typed is never lost.
+//! `edit`: a tunnel's configuration in the person's editor, or from a file, or when it starts. Stored keys read (unchanged) and stay where they
+//! are; what was typed is never lost.
 
 use std::{
     env, fs,
@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use lonewire_api::Replaced;
+use lonewire_api::{OptionsChange, Replaced, Start};
 use lonewire_client::config::{check, memfd, read};
 use serde_json::json;
 use tempfile::TempDir;
@@ -31,11 +31,14 @@ const EDITORS: [&str; 4] = ["sensible-editor", "editor", "nano", "vi"];
 
 const NOTES: &str = "\
 Keys that are stored read (unchanged), and a line that still reads so keeps the stored key. A tunnel that is up takes \
-the change over when it is next brought up. Whatever was typed is kept if it cannot be taken over.";
+the change over when it is next brought up. Whatever was typed is kept if it cannot be taken over.
+
+A tunnel that starts at login comes up with your first session, and goes down with your last one, as every tunnel \
+does. One that starts at boot is there before anybody logs in, and stays: an administrator has to allow it.";
 
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Examples:\n  lonewire edit home\n  EDITOR=nano lonewire edit home\n  lonewire edit home --from home.conf",
+    before_help = "Examples:\n  lonewire edit home\n  EDITOR=nano lonewire edit home\n  lonewire edit home --from home.conf\n  lonewire edit home --start login",
     after_help = NOTES
 )]
 pub struct Args {
@@ -45,10 +48,37 @@ pub struct Args {
     /// Take the configuration from a file (- for standard input) instead of opening an editor; keys may read (unchanged)
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     from: Option<PathBuf>,
+    /// Change when the tunnel comes up by itself, and not its configuration
+    #[arg(long, value_name = "WHEN", value_enum, conflicts_with = "from")]
+    start: Option<When>,
+}
+
+/// When a tunnel comes up by itself.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum When {
+    /// Not by itself
+    Never,
+    /// With your first session
+    Login,
+    /// With the machine
+    Boot,
+}
+
+impl From<When> for Start {
+    fn from(when: When) -> Self {
+        match when {
+            When::Never => Self::Never,
+            When::Login => Self::Login,
+            When::Boot => Self::Boot,
+        }
+    }
 }
 
 pub fn run(context: &Context, args: &Args) -> Outcome {
     let tunnel = select::tunnel(context, &args.tunnel)?;
+    if let Some(when) = args.start {
+        return set_start(context, &tunnel, when.into());
+    }
     match &args.from {
         Some(path) if path.as_os_str() == "-" => {
             let text = read::bytes(std::io::stdin().lock(), "standard input")?;
@@ -65,6 +95,34 @@ pub fn run(context: &Context, args: &Args) -> Outcome {
             told(context, &tunnel, replaced.as_ref())
         }
     }
+}
+
+fn set_start(context: &Context, tunnel: &Tunnel, start: Start) -> Outcome {
+    let name = &tunnel.info.name;
+    let about = About::Tunnel(name);
+    let detail = context.call(about, async |client| client.show(&tunnel.id).await)?;
+    let is_new = detail.options.start.unwrap_or(Start::Never) != start;
+    if is_new {
+        let change = OptionsChange {
+            start: Some(Some(start).filter(|start| *start != Start::Never)),
+            ..OptionsChange::default()
+        };
+        context.call(about, async |client| {
+            client.set_options(&tunnel.id, &change).await
+        })?;
+    }
+    if context.json() {
+        print::json(&json!({
+            "schema": 1, "id": tunnel.id, "name": name, "changed": is_new, "start": start.as_str(),
+        }))?;
+    } else if context.format == Format::Human {
+        print::note(&match start {
+            Start::Never => format!("“{name}” does not come up by itself."),
+            Start::Login => format!("“{name}” comes up when you log in."),
+            Start::Boot => format!("“{name}” comes up when the machine starts."),
+        });
+    }
+    DONE
 }
 
 /// Opens the editor until the text is good or the person gives up; `None` if nothing was changed.

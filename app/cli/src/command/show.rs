@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lonewire_api::{Backend, Peer, TunnelDetail, TunnelOptions};
+use lonewire_api::{Backend, Peer, Start, TunnelDetail, TunnelOptions};
 use serde_json::{Value, json};
 
 use super::{DONE, Outcome};
@@ -83,6 +83,7 @@ fn options_object(options: &TunnelOptions) -> Value {
     json!({
         "mtu": options.mtu, "keepalive": options.keepalive, "backend": options.backend.map(Backend::as_str),
         "dns": options.dns, "down_with_last_app": options.down_with_last_app,
+        "start": options.start.map(Start::as_str),
     })
 }
 
@@ -115,6 +116,10 @@ fn rows(tunnel: &Tunnel, detail: &TunnelDetail) -> Vec<(&'static str, String)> {
     }
     if detail.mtu > 0 {
         rows.push(("MTU", detail.mtu.to_string()));
+    }
+    let start = detail.options.start.filter(|start| *start != Start::Never);
+    if let Some(start) = start {
+        rows.push(("Starts", format!("at {}", start.as_str())));
     }
     rows.push(("Apps", info.apps.to_string()));
     let optional = [
@@ -205,6 +210,10 @@ mod tests {
             mtu: 1420,
             backend: Backend::Kernel,
             link: Some("lw-0123456789ab".to_owned()),
+            options: TunnelOptions {
+                start: Some(Start::Login),
+                ..TunnelOptions::default()
+            },
             peers: vec![peer],
             rx: 1536,
             tx: 7,

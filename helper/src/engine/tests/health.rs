@@ -363,7 +363,7 @@ async fn without_keepalive_a_nudge_shakes_hands() {
             ..OptionsChange::default()
         };
         bed.handle
-            .set_options(Grant::for_test(ANNA), id.clone(), change)
+            .set_options(Grant::for_test(ANNA), None, id.clone(), change)
             .await
             .unwrap();
         bed.connect(&id, 10).await.unwrap();

@@ -404,7 +404,7 @@ async fn a_tunnel_goes_down_with_its_last_app_where_that_is_wished() {
             ..OptionsChange::default()
         };
         bed.handle
-            .set_options(Grant::for_test(ANNA), id.clone(), change)
+            .set_options(Grant::for_test(ANNA), None, id.clone(), change)
             .await
             .unwrap();
         let (one, _) = bed.launch(&id, wish()).await.unwrap();

@@ -431,7 +431,7 @@ async fn a_tunnel_whose_last_app_ended_meanwhile_goes_down_where_that_is_wished(
                 ..OptionsChange::default()
             };
             bed.handle
-                .set_options(Grant::for_test(ANNA), id.clone(), change)
+                .set_options(Grant::for_test(ANNA), None, id.clone(), change)
                 .await
                 .unwrap();
             let (app, _) = bed.launch(&id, wish()).await.unwrap();

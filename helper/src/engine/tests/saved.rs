@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     engine::view::{CheckWish, OptionsChange},
-    ports::PortError,
+    ports::{PortError, Start},
 };
 
 fn anna<A>() -> Grant<A> {
@@ -33,7 +33,7 @@ async fn a_foreign_id_answers_as_an_unknown_one() {
                     .err(),
                 handle.remove(Grant::for_test(BERT), t()).await.err(),
                 handle
-                    .set_options(Grant::for_test(BERT), t(), OptionsChange::default())
+                    .set_options(Grant::for_test(BERT), None, t(), OptionsChange::default())
                     .await
                     .err(),
                 handle.connect(Grant::for_test(BERT), t(), 0).await.err(),
@@ -225,7 +225,7 @@ async fn options_are_checked_kept_and_taken_back() {
         for wrong in [575, 65_536] {
             let result = bed
                 .handle
-                .set_options(anna(), id.clone(), set(Some(wrong)))
+                .set_options(anna(), None, id.clone(), set(Some(wrong)))
                 .await;
             assert!(matches!(
                 result,
@@ -236,7 +236,7 @@ async fn options_are_checked_kept_and_taken_back() {
             ));
         }
         bed.handle
-            .set_options(anna(), id.clone(), set(Some(1300)))
+            .set_options(anna(), None, id.clone(), set(Some(1300)))
             .await
             .unwrap();
         id
@@ -247,11 +247,60 @@ async fn options_are_checked_kept_and_taken_back() {
         assert_eq!(bed.handle.show(anna(), id.clone()).await.unwrap().mtu, 1300);
         bed.disconnect(&id, false).await.unwrap();
         bed.handle
-            .set_options(anna(), id.clone(), set(None))
+            .set_options(anna(), None, id.clone(), set(None))
             .await
             .unwrap();
         bed.connect(&id, 0).await.unwrap();
         assert_eq!(bed.handle.show(anna(), id.clone()).await.unwrap().mtu, 1440);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_at_boot_takes_its_own_grant_and_is_not_copied() {
+    let world = World::new();
+    let set = |start| OptionsChange {
+        start: Some(start),
+        ..OptionsChange::default()
+    };
+    let id = live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let start = async |autostart, start| {
+            bed.handle
+                .set_options(anna(), autostart, id.clone(), set(start))
+                .await
+        };
+        let yes = || Some(Grant::for_test(ANNA));
+        let boot = Some(Start::Boot);
+        start(None, Some(Start::Login)).await.unwrap();
+        for grant in [None, Some(Grant::for_test(BERT))] {
+            let refused = start(grant, boot).await;
+            assert!(matches!(refused, Err(Error::NotAuthorised)));
+        }
+        assert_eq!(world.0.saved.borrow()[&id].start, Some(Start::Login));
+        assert!(!bed.handle.starts_at_boot(&id).await);
+        start(yes(), boot).await.unwrap();
+        assert_eq!(world.0.saved.borrow()[&id].start, boot);
+        assert!(bed.handle.starts_at_boot(&id).await);
+        // What it is already needs nobody, nor does anything else of it.
+        start(None, boot).await.unwrap();
+        bed.handle
+            .set_options(anna(), None, id.clone(), OptionsChange::default())
+            .await
+            .unwrap();
+        let copy = bed
+            .handle
+            .duplicate(anna(), id.clone(), "copy".into())
+            .await
+            .unwrap();
+        assert_eq!(world.0.saved.borrow()[&copy].start, None);
+        id
+    })
+    .await;
+    // A note that was lost is made again.
+    world.0.saved.borrow_mut().get_mut(&id).unwrap().start = None;
+    live(&world, async |_| {
+        assert_eq!(world.0.saved.borrow()[&id].start, Some(Start::Boot));
     })
     .await;
 }

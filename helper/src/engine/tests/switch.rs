@@ -78,7 +78,7 @@ async fn a_switch_changes_all_under_its_apps_and_nothing_that_is_saved() {
         };
         let set = bed
             .handle
-            .set_options(Grant::for_test(ANNA), other.clone(), change);
+            .set_options(Grant::for_test(ANNA), None, other.clone(), change);
         set.await.unwrap();
         let (app, _) = bed.launch(&id, wish()).await.unwrap();
         let before = spaces(&world);
@@ -115,7 +115,7 @@ async fn a_switch_changes_all_under_its_apps_and_nothing_that_is_saved() {
         };
         let set = bed
             .handle
-            .set_options(Grant::for_test(ANNA), other.clone(), change);
+            .set_options(Grant::for_test(ANNA), None, other.clone(), change);
         set.await.unwrap();
         bed.switch(&id, &other).await.unwrap();
         assert_eq!((what_is(&world), world.0.ended.get()), (Is::New, 2));

@@ -65,7 +65,7 @@ async fn the_kernel_is_taken_where_it_works_and_either_can_be_forced() {
             ..OptionsChange::default()
         };
         bed.handle
-            .set_options(Grant::for_test(ANNA), id.clone(), change)
+            .set_options(Grant::for_test(ANNA), None, id.clone(), change)
             .await
             .unwrap();
         bed.connect(&id, 10).await.unwrap();
@@ -84,7 +84,7 @@ async fn the_kernel_is_taken_where_it_works_and_either_can_be_forced() {
             ..OptionsChange::default()
         };
         bed.handle
-            .set_options(Grant::for_test(ANNA), id.clone(), change)
+            .set_options(Grant::for_test(ANNA), None, id.clone(), change)
             .await
             .unwrap();
         let error = bed.connect(&id, 10).await.unwrap_err();
