@@ -110,7 +110,7 @@ async fn serve(ports: Sys) -> anyhow::Result<()> {
     )
     .await
     .context("serving on the bus")?;
-    tokio::spawn(bus::host::watch(notices, handle.clone()));
+    tokio::spawn(bus::host::watch(notices, questions.clone(), handle.clone()));
     let flags = RequestNameFlags::DO_NOT_QUEUE;
     match connection.request_name_with_flags(BUS_NAME, flags).await {
         Ok(RequestNameReply::PrimaryOwner) => {}

@@ -299,6 +299,9 @@ pub trait Store {
     async fn write_record(&self, kind: RecordKind, id: &Id, text: &str) -> PortResult<()>;
     async fn read_records(&self, kind: RecordKind) -> PortResult<Vec<(Id, String)>>;
     async fn remove_record(&self, kind: RecordKind, id: &Id) -> PortResult<()>;
+    /// The record of what has come up by itself, if there is one, and another in its place.
+    async fn read_starts(&self) -> PortResult<Option<String>>;
+    async fn write_starts(&self, text: &str) -> PortResult<()>;
     /// `resolv.conf` and `hosts` of a namespace, each replaced by rename.
     async fn write_dns(
         &self,

@@ -75,6 +75,7 @@ impl Reason {
         matches!(
             self,
             Self::NoHandshake
+                | Self::Unresolvable
                 | Self::NoUplink
                 | Self::NeedsIpv4
                 | Self::NeedsIpv6

@@ -143,6 +143,15 @@ pub struct App {
     pub exit: Option<String>,
 }
 
+/// What has come up by itself in this boot: it does so once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Starts {
+    /// Of another boot it is of no use.
+    pub boot: String,
+    /// Users that are there, and since when (the login manager's clock); 0 for one who lingers and is not logged in.
+    pub logins: Vec<(u32, u64)>,
+}
+
 impl App {
     pub fn exit(&self) -> Option<Exit> {
         self.exit.as_deref().and_then(Exit::from_record)
@@ -249,6 +258,12 @@ mod tests {
             ended: Some(5),
             exit: Some(Exit::Signal(9).to_record()),
         };
+        let starts = Starts {
+            boot: "b".into(),
+            logins: vec![(1000, 1_790_000_000_123_456), (4_000_000_000, 0)],
+        };
+        let text = write_record(&starts).unwrap();
+        assert_eq!(read_record::<Starts>(&text), Ok(starts));
         let back = read_record::<App>(&write_record(&app).unwrap()).unwrap();
         assert_eq!(back.exit(), Some(Exit::Signal(9)));
         assert_eq!(back, app);

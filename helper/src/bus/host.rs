@@ -1,5 +1,5 @@
-//! What the host's own services tell of it: logind, that the machine has slept, and NetworkManager, that a network wants a login first. Either may not be
-//! there. Who sends a signal is asked of the bus: anybody may send one that looks like theirs. Nothing is ever started or changed by this.
+//! What the host's own services tell of it: logind, that the machine has slept and who is logged in (`logins`), and NetworkManager, that a network wants a
+//! login first. Either may not be there. Who sends a signal is asked of the bus: anybody may send one that looks like theirs. Nothing is ever started or changed by this.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,6 +10,7 @@ use zbus::{
     proxy::{self, CacheProperties, MethodFlags},
 };
 
+use super::logins;
 use crate::engine::Handle;
 
 const BUS: &str = "org.freedesktop.DBus";
@@ -25,10 +26,17 @@ const PORTAL: u32 = 2;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Tells the engine until the bus is gone. On a connection of its own: nobody's flood of signals keeps another's answers.
-pub async fn watch(bus: Connection, engine: Handle) {
-    let (slept, portals) = tokio::join!(sleep(&bus, &engine), portals(&bus, &engine));
-    for error in [slept.err(), portals.err()].into_iter().flatten() {
+/// Tells the engine until the bus is gone. On a connection of its own: nobody's flood of signals keeps another's answers. `questions` is another one.
+pub async fn watch(bus: Connection, questions: Connection, engine: Handle) {
+    let (slept, portals, logins) = tokio::join!(
+        sleep(&bus, &engine),
+        portals(&bus, &engine),
+        logins::watch(&bus, &questions, &engine)
+    );
+    for error in [slept.err(), portals.err(), logins.err()]
+        .into_iter()
+        .flatten()
+    {
         tracing::warn!(%error, "the host's services are not watched");
     }
 }

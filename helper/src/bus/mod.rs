@@ -10,6 +10,7 @@ mod error;
 mod guard;
 mod herald;
 pub mod host;
+mod logins;
 mod service;
 mod tunnels;
 

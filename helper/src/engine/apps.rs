@@ -184,7 +184,7 @@ impl<P: Ports> Engine<P> {
     }
 
     /// To an app that has ended nothing is sent, which is no error.
-    async fn send(&self, app: &App<P>, signal: i32, all: bool) -> Result<(), Error> {
+    pub(super) async fn send(&self, app: &App<P>, signal: i32, all: bool) -> Result<(), Error> {
         let Some(keeper) = app.keeper() else {
             return Ok(());
         };

@@ -22,6 +22,15 @@ use crate::{
     ports::{Backend, Device, PortError, Ports},
 };
 
+/// What comes of a server's name that is not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unresolved {
+    /// Somebody waits, and is told.
+    Fails,
+    /// Nobody does: the tunnel is there and blocked until the name is found.
+    Waits,
+}
+
 impl<P: Ports> Engine<P> {
     pub(super) async fn connect(
         self: &Rc<Self>,
@@ -31,7 +40,7 @@ impl<P: Ports> Engine<P> {
     ) -> Result<TunnelInfo, Error> {
         let tunnel = self.find(grant.uid(), id)?;
         self.turn_of(grant.uid()).await?;
-        self.bring_up(&tunnel).await?;
+        self.bring_up(&tunnel, Unresolved::Fails).await?;
         // A data plane that has just died is on its way back.
         self.wait_while(&tunnel, wait, |state| {
             matches!(
@@ -64,7 +73,11 @@ impl<P: Ports> Engine<P> {
     }
 
     /// Where it is up, nothing happens.
-    pub(super) async fn bring_up(self: &Rc<Self>, tunnel: &Rc<Tunnel<P>>) -> Result<(), Error> {
+    pub(super) async fn bring_up(
+        self: &Rc<Self>,
+        tunnel: &Rc<Tunnel<P>>,
+        unresolved: Unresolved,
+    ) -> Result<(), Error> {
         if tunnel.up().is_some() {
             return Ok(());
         }
@@ -83,7 +96,7 @@ impl<P: Ports> Engine<P> {
         }
         self.reserve(tunnel, kept.public_key)?;
         self.set_state(tunnel, State::Connecting);
-        match self.make(tunnel, kept.clone()).await {
+        match self.make(tunnel, kept.clone(), unresolved).await {
             Ok(up) => {
                 let up = Rc::new(up);
                 *tunnel.up.borrow_mut() = Some(up.clone());
@@ -124,6 +137,7 @@ impl<P: Ports> Engine<P> {
         self: &Rc<Self>,
         tunnel: &Tunnel<P>,
         kept: Rc<Kept>,
+        unresolved: Unresolved,
     ) -> Result<Up<P>, (State, Error)> {
         let failed = |reason: Reason, source| {
             let error = Error::ConnectFailed {
@@ -132,7 +146,7 @@ impl<P: Ports> Engine<P> {
             };
             (State::Failed(reason), error)
         };
-        let wanted = self.prepare(&kept).await;
+        let wanted = self.prepare(&kept, unresolved).await;
         let wanted = wanted.map_err(|error| failed(self.unresolved(), error))?;
         let making = Making::new(self, kept, wanted, (&tunnel.id, tunnel.uid));
         let mut making = making.map_err(|error| failed(Reason::System, error))?;

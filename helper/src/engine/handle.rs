@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     Error,
     view::{
-        AppInfo, CheckWish, Event, Imported, LaunchWish, OptionsChange, Probe, Quotas,
+        AppInfo, CheckWish, Event, Imported, LaunchWish, OptionsChange, Presences, Probe, Quotas,
         TunnelDetail, TunnelInfo,
     },
 };
@@ -80,6 +80,8 @@ pub(super) enum Command {
     Resumed(Reply<()>),
     /// Whether the network wants a login first.
     Portal(bool, Reply<()>),
+    /// Who is logged in.
+    Logins(Presences, Reply<()>),
     Connected(Reply<u32>),
     StartsAtBoot(Id, Reply<bool>),
     Owner(Kind, Id, Reply<Option<Owner>>),
@@ -318,7 +320,12 @@ impl Handle {
         self.ask(|reply| Command::Portal(is_there, reply)).await;
     }
 
-    /// How many tunnels are up or apps run: the daemon may end when it is none.
+    /// Who is logged in now. With the first session of a user comes up what he wants so, with the last one goes what is his.
+    pub async fn logins(&self, now: Presences) {
+        self.ask(|reply| Command::Logins(now, reply)).await;
+    }
+
+    /// How many tunnels are up, apps run or are still to come up: the daemon may end when it is none.
     pub async fn connected(&self) -> u32 {
         self.ask(Command::Connected).await.unwrap_or(0)
     }

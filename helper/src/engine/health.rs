@@ -21,6 +21,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Names of endpoints are looked up at most so often.
 const RESOLVE: Duration = Duration::from_secs(30);
 
+/// One that was never found so often, and at each change of the network.
+const FIND: Duration = Duration::from_secs(5);
+
 /// Two tries of a handshake, five seconds each: then a name may point elsewhere by now.
 const STALE: Duration = Duration::from_secs(10);
 
@@ -74,7 +77,8 @@ impl<P: Ports> Engine<P> {
             self.nudge(&up).await;
             // The handshake may have been while the seal was checked.
             self.look(&tunnel, &up, &mut watch).await;
-            if tunnel.state() == State::Connecting && !self.has_uplink(&up).await {
+            let is_vain = !self.knows_endpoints(&up) || !self.has_uplink(&up).await;
+            if tunnel.state() == State::Connecting && is_vain {
                 // Nothing could come of waiting for an answer.
                 self.block(&tunnel, &up, &mut watch).await;
             }
@@ -89,7 +93,7 @@ impl<P: Ports> Engine<P> {
                     None => std::future::pending().await,
                 }
             };
-            let mut has_slept = false;
+            let (mut has_slept, mut has_changed) = (false, false);
             tokio::select! {
                 biased;
                 () = died => {
@@ -101,6 +105,7 @@ impl<P: Ports> Engine<P> {
                     let now = *network.borrow_and_update();
                     has_slept = now.resumes != seen.resumes;
                     seen = now;
+                    has_changed = true;
                     up.health.borrow_mut().wake(self.ports.uptime());
                     watch.uplink_changed = true;
                 }
@@ -129,10 +134,15 @@ impl<P: Ports> Engine<P> {
             if is_waiting && (since >= RENEW || (changed && self.has_uplink(&up).await)) {
                 self.renew_peers(&tunnel, &up, &mut watch).await;
             }
-            let stale = watch
-                .blocked
-                .is_some_and(|since| self.ports.uptime().saturating_sub(since) >= STALE);
-            if stale && self.ports.uptime().saturating_sub(watch.resolved) >= RESOLVE {
+            let now = self.ports.uptime();
+            let asked = now.saturating_sub(watch.resolved);
+            let is_due = if self.knows_endpoints(&up) {
+                let stale = |since| now.saturating_sub(since) >= STALE;
+                asked >= RESOLVE && watch.blocked.is_some_and(stale)
+            } else {
+                asked >= FIND || has_changed
+            };
+            if is_due {
                 watch.resolved = self.ports.uptime();
                 let mut other = network.clone();
                 let moved = tokio::select! {

@@ -15,6 +15,7 @@ use lonewire_core::{
 
 use super::{
     Engine, Error,
+    connect::Unresolved,
     state::{App, Tunnel, Up},
     steps::Broken,
     view::{AppInfo, AppState, Event, LaunchWish},
@@ -59,7 +60,7 @@ impl<P: Ports> Engine<P> {
         let tunnel = self.find(uid, id)?;
         let _place = self.take_place(uid)?;
         self.turn_of(uid).await?;
-        self.bring_up(&tunnel).await?;
+        self.bring_up(&tunnel, Unresolved::Fails).await?;
         if wish.wait > 0 {
             let state = self
                 .wait_while(&tunnel, wish.wait, |state| {

@@ -16,6 +16,7 @@ mod network;
 mod prepare;
 mod quota;
 mod show;
+mod start;
 mod state;
 mod steps;
 mod switch;
@@ -85,6 +86,12 @@ struct Engine<P: Ports> {
     portal: Cell<bool>,
     /// The kernel has said that it has no WireGuard: it is not asked again.
     no_kernel: Cell<bool>,
+    /// Users that are there, and since when; see [`lonewire_core::tunnel::Starts`].
+    logins: RefCell<BTreeMap<u32, u64>>,
+    /// What starts at boot has been tried.
+    is_started: Cell<bool>,
+    /// How many groups of tunnels are coming up by themselves.
+    rising: Cell<u32>,
 }
 
 /// The engine: loads, adopts what runs, then answers its handles until all of them are dropped.
@@ -97,6 +104,7 @@ struct Engine<P: Ports> {
 pub async fn run<P: Ports>(ports: P, mut commands: Commands) -> Result<(), Error> {
     let engine = Engine::load(ports, commands.shared.clone()).await?;
     engine.adopt().await?;
+    engine.start_at_boot().await;
     spawn_local(engine.clone().watch_uplink());
     // One task a command: a panic in it is told to its caller alone, who finds the reply dropped.
     while let Some(command) = commands.receiver.recv().await {
@@ -146,6 +154,9 @@ impl<P: Ports> Engine<P> {
             network: watch::Sender::default(),
             portal: Cell::new(false),
             no_kernel,
+            logins: RefCell::default(),
+            is_started: Cell::new(false),
+            rising: Cell::new(0),
         });
         spawn_local(Self::keep_journal(Rc::downgrade(&engine), notes));
         Ok(engine)
@@ -207,6 +218,10 @@ impl<P: Ports> Engine<P> {
                 self.network.send_modify(|network| network.changes += 1);
                 let _ = to.send(());
             }
+            Command::Logins(now, to) => {
+                self.see_logins(&now);
+                let _ = to.send(());
+            }
             Command::Connected(to) => drop(to.send(self.connected())),
             Command::StartsAtBoot(id, to) => {
                 let tunnel = self.tunnels.borrow().get(&id).cloned();
@@ -254,7 +269,7 @@ impl<P: Ports> Engine<P> {
             .values()
             .filter(|app| app.is_running())
             .count();
-        count(up + running + self.left.borrow().len())
+        count(up + running + self.left.borrow().len() + self.to_start())
     }
 
     /// The one road to another state: told to subscribers and to the history.

@@ -27,6 +27,9 @@ const CLOCK_STEP: u64 = 5_000;
 impl<P: Ports> Engine<P> {
     /// Why no handshake comes, as far as the host knows.
     pub(super) async fn why(&self, tunnel: &Tunnel<P>, up: &Up<P>) -> Reason {
+        if !self.knows_endpoints(up) {
+            return self.unresolved();
+        }
         if self.has_uplink(up).await {
             return if self.portal.get() {
                 Reason::CaptivePortal

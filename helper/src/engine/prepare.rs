@@ -8,7 +8,7 @@ use lonewire_core::{
     wgconf::{self, Endpoint, Host, Key},
 };
 
-use super::{Engine, state::Kept};
+use super::{Engine, connect::Unresolved, state::Kept};
 use crate::ports::{Addressing, Device, Peer, PortError, PortResult, Ports};
 
 /// Ready to be put in place.
@@ -29,13 +29,19 @@ pub(super) fn keepalive(kept: &Kept, peer: &wgconf::Peer) -> u16 {
 
 impl<P: Ports> Engine<P> {
     /// # Errors
-    /// An endpoint's name that cannot be resolved.
-    pub(super) async fn prepare(&self, kept: &Kept) -> PortResult<Wanted> {
+    /// An endpoint's name that cannot be resolved, where that fails.
+    pub(super) async fn prepare(&self, kept: &Kept, unresolved: Unresolved) -> PortResult<Wanted> {
         let config = &kept.config;
         let mut endpoints = BTreeMap::new();
         for peer in &config.peers {
             if let Some(endpoint) = &peer.endpoint {
-                endpoints.insert(peer.public_key, self.resolve_endpoint(endpoint).await?);
+                match self.resolve_endpoint(endpoint).await {
+                    Ok(address) => drop(endpoints.insert(peer.public_key, address)),
+                    Err(error) if unresolved == Unresolved::Waits => {
+                        tracing::info!(%error, "a server's name is not known yet");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         let device =

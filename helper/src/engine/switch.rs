@@ -13,7 +13,8 @@ use lonewire_core::{
 };
 
 use super::{
-    Engine, Error, connect,
+    Engine, Error,
+    connect::{self, Unresolved},
     prepare::{self, Wanted},
     state::{Kept, Tunnel, Up},
     steps::{self, Broken},
@@ -59,7 +60,7 @@ impl<P: Ports> Engine<P> {
             });
         }
         // Before anything is held: a resolver may take its time.
-        let wanted = self.prepare(&kept).await;
+        let wanted = self.prepare(&kept, Unresolved::Fails).await;
         let wanted = wanted.map_err(|error| failed(self.unresolved(), error))?;
         self.take_over(&tunnel, &other, kept, wanted).await?;
         self.wait_while(&tunnel, wait, |state| {

@@ -133,6 +133,18 @@ pub struct CheckWish {
     pub bus_names: Vec<String>,
 }
 
+/// What the login manager says of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// He has a session; `since` tells this time from others.
+    LoggedIn { since: u64 },
+    /// He has none, and his programs may go on all the same.
+    Lingers,
+}
+
+/// By uid. Who is not in it is not there.
+pub type Presences = std::collections::BTreeMap<u32, Presence>;
+
 /// What subscribers are told, with whose it is.
 #[derive(Debug, Clone)]
 pub enum Event {

@@ -144,6 +144,17 @@ impl Store for Sys {
         .map_err(os("a record"))
     }
 
+    async fn read_starts(&self) -> PortResult<Option<String>> {
+        match read(&self.starts()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some).map_err(os("the record of starts")),
+        }
+    }
+
+    async fn write_starts(&self, text: &str) -> PortResult<()> {
+        replace(&self.starts(), text.as_bytes(), 0o600).map_err(os("the record of starts"))
+    }
+
     async fn write_dns(
         &self,
         namespace: &LinkName,
@@ -222,6 +233,10 @@ impl Sys {
             RecordKind::Tunnel => "tunnels",
             RecordKind::App => "apps",
         })
+    }
+
+    fn starts(&self) -> PathBuf {
+        self.paths.runtime.join("starts.toml")
     }
 
     fn dns(&self, namespace: &LinkName) -> PathBuf {

@@ -5,6 +5,7 @@ mod health;
 mod launch;
 mod restart;
 mod saved;
+mod start;
 mod switch;
 mod up_down;
 

@@ -82,6 +82,8 @@ pub struct Inner {
     /// Launches hang until told.
     pub hold: Cell<bool>,
     pub boot: RefCell<String>,
+    /// The record of what came up by itself.
+    pub starts: RefCell<Option<String>>,
 }
 
 #[derive(Default)]
@@ -150,6 +152,7 @@ impl World {
             look: RefCell::default(),
             hold: Cell::new(false),
             boot: RefCell::new("boot".into()),
+            starts: RefCell::default(),
         }))
     }
 

@@ -328,6 +328,8 @@ impl WireGuard for World {
             let elapsed = now - wire.looked;
             wire.looked = now;
             for peer in &mut wire.peers {
+                // Nobody knows where it is.
+                let alive = alive && peer.endpoint.is_some();
                 let bytes = traffic * u64::try_from(elapsed.as_millis()).unwrap() / 1000;
                 peer.tx += bytes;
                 if unix - peer.handshake >= 120_000 {

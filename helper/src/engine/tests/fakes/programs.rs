@@ -214,6 +214,15 @@ impl Store for World {
         self.point("remove_record", remove).await
     }
 
+    async fn read_starts(&self) -> PortResult<Option<String>> {
+        Ok(self.0.starts.borrow().clone())
+    }
+
+    async fn write_starts(&self, text: &str) -> PortResult<()> {
+        self.0.starts.replace(Some(text.to_owned()));
+        Ok(())
+    }
+
     async fn write_dns(&self, namespace: &LinkName, resolv: &str, hosts: &str) -> PortResult<()> {
         let write = || {
             self.0
