@@ -98,6 +98,32 @@ fn folders_are_the_helpers_and_roots_alone() {
 }
 
 #[test]
+fn boot_and_login_start_the_helper_where_it_has_a_mark_and_wait_for_nothing() {
+    for (name, glob) in [
+        ("lonewire-boot.service", "*/*.boot"),
+        ("lonewire-login@.service", "%i/*.login"),
+    ] {
+        let text = unit(name).unwrap();
+        assert_eq!(
+            values(&text, "ConditionPathExistsGlob"),
+            [format!("{}/{glob}", names::STATE_DIR)]
+        );
+        // A dependency would be started whatever the condition says.
+        assert!(values(&text, "Wants").is_empty() && values(&text, "Requires").is_empty());
+        assert_eq!(values(&text, "Type"), ["oneshot"]);
+        assert_eq!(
+            values(&text, "ExecStart"),
+            ["systemctl --no-block start lonewire-helper.service"]
+        );
+    }
+    let boot = unit("lonewire-boot.service").unwrap();
+    assert_eq!(values(&boot, "WantedBy"), ["multi-user.target"]);
+    let login = unit("user@.service.d/lonewire.conf").unwrap();
+    assert_eq!(values(&login, "Wants"), ["lonewire-login@%i.service"]);
+    assert!(values(&login, "After").is_empty() && values(&login, "Requires").is_empty());
+}
+
+#[test]
 fn the_data_plane_runs_as_its_own_user_without_privilege() {
     let text = unit("lonewire-wireguard@.service").unwrap();
     assert_eq!(values(&text, "User"), [names::WIREGUARD_USER]);

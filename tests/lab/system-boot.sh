@@ -64,7 +64,7 @@ printf '[Journal]\nStorage=volatile\nRateLimitBurst=0\nForwardToWall=no\n' > "$R
 # What a package's scripts do. A system without files of Lonewire gets packages.
 if [ -e "$R/usr/lib/systemd/system/lonewire-warden.socket" ]; then
     systemd-sysusers --root="$R"
-    systemctl --root="$R" --quiet enable lonewire-warden.socket lonewire-wireguard.socket
+    systemctl --root="$R" --quiet enable lonewire-warden.socket lonewire-wireguard.socket lonewire-boot.service
 fi
 
 cd "$R"

@@ -57,6 +57,8 @@ fn the_shipped_files_are_installed_and_systemd_takes_them_as_they_are() -> Resul
         "lonewire-warden@0.service",
         "lonewire-wireguard.socket",
         "lonewire-wireguard@0.service",
+        "lonewire-boot.service",
+        "lonewire-login@0.service",
         "lonewire.slice",
     ];
     let mut verify = vec!["systemd-analyze", "verify", "--man=no"];
