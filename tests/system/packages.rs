@@ -79,6 +79,8 @@ fn packages_are_installed_used_upgraded_under_a_stream_removed_and_purged() -> R
             "enabled"
         );
     }
+    let boot = ["systemctl", "is-enabled", "lonewire-boot.service"];
+    assert_eq!(system.check(&boot)?, "enabled");
     system.check(&["dpkg", "--verify", "lonewire", "lonewire-gtk"])?;
     // The main job of somebody without privileges, who is the first to ask the bus for it.
     system.add_user("anna", 61001, &[])?;

@@ -10,6 +10,15 @@ const HELPER: &str = "lonewire-helper.service";
 const NOT_AUTHORISED: i32 = 4;
 /// An app that ends of itself long after the test.
 const APP: [&str; 3] = ["--", "sleep", "987"];
+/// Runs a program from where no service manager of the user's is found: it ends no app of his.
+const ALONE: [&str; 5] = [
+    "env",
+    "-u",
+    "XDG_RUNTIME_DIR",
+    "-u",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+const DETACHED: [&str; 5] = ["lonewire", "run", "-t", "demo", "--detach"];
 
 /// What is seen from outside, without asking the helper: asking would start it.
 struct Seen<'a>(&'a System);
@@ -99,8 +108,7 @@ fn a_login_brings_a_tunnel_up_and_the_last_logout_ends_it_with_its_apps() -> Res
 
     // One of two sessions is not the last.
     let second = system.login("anna", Place::Seat)?;
-    let run = ["lonewire", "run", "-t", "demo", "--detach"];
-    second.check(&[&run[..], &APP].concat())?;
+    second.check(&[&ALONE[..], &DETACHED, &APP].concat())?;
     second.check(&["lonewire", "up", "other"])?;
     drop(second);
     let one = || {
@@ -114,7 +122,7 @@ fn a_login_brings_a_tunnel_up_and_the_last_logout_ends_it_with_its_apps() -> Res
 
     drop(anna);
     seen.wait(0)?;
-    assert!(!seen.runs("anna")?);
+    assert!(!seen.runs("anna")?, "{}", system.last_words());
     Ok(())
 }
 
@@ -127,8 +135,7 @@ fn who_lingers_keeps_tunnel_and_app_until_that_ends_too() -> Result<()> {
     let anna = system.login("anna", Place::Seat)?;
     vpn.import(&anna, 0, "demo")?;
     anna.check(&["lonewire", "edit", "demo", "--start", "login"])?;
-    let run = ["lonewire", "run", "-t", "demo", "--detach"];
-    anna.check(&[&run[..], &APP].concat())?;
+    anna.check(&[&DETACHED[..], &APP].concat())?;
     system.check(&["loginctl", "enable-linger", "anna"])?;
     drop(anna);
     // Logind gives a service manager 10 s before it ends.
@@ -183,7 +190,9 @@ fn a_tunnel_that_starts_at_boot_is_there_before_anybody_and_stays() -> Result<()
     let anna = system.login("anna", Place::Seat)?;
     // A program waits for it as for any.
     anna.check(&["lonewire", "run", "-t", "demo", "--", "true"])?;
+    anna.check(&[&ALONE[..], &DETACHED, &APP].concat())?;
     log_out(&system, anna)?;
     assert_eq!(seen.tunnels()?, 1);
+    assert!(seen.runs("anna")?);
     Ok(())
 }
