@@ -215,13 +215,18 @@ impl Guide<'_, '_> {
         self.see("options")?;
         // In a small window it is out of the pointer's sight.
         if !self.is_narrow {
-            let backend = self.say("Backend");
-            self.window.point("combo box", &backend)?;
-            let kernel = self.say("Kernel");
-            self.window.find("label", &kernel)?;
-            self.see("options-backend")?;
-            self.window.keys(&["Escape"])?;
-            self.window.gone("label", &kernel)?;
+            for (list, choice, picture) in [
+                ("Turns On", "When I Log In", "options-start"),
+                ("Backend", "Kernel", "options-backend"),
+            ] {
+                let list = self.say(list);
+                self.window.point("combo box", &list)?;
+                let choice = self.say(choice);
+                self.window.find("label", &choice)?;
+                self.see(picture)?;
+                self.window.keys(&["Escape"])?;
+                self.window.gone("label", &choice)?;
+            }
         }
         self.close("button", "Reset All")?;
         self.choose(title, "Edit Configuration…")?;
