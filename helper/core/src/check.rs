@@ -91,7 +91,13 @@ impl Task {
     /// Whether a datagram could only have gone into the tunnel, or nowhere.
     fn is_inside(&self, sent: &Sent) -> bool {
         match sent {
-            Sent::From(from) => self.addresses.iter().any(|own| own.addr() == *from),
+            Sent::From(from) if self.addresses.iter().any(|own| own.addr() == *from) => true,
+            // Without an address of the family the kernel takes one that every namespace has.
+            Sent::From(IpAddr::V6(from)) => {
+                (from.is_loopback() || from.is_unicast_link_local())
+                    && !self.addresses.iter().any(|own| own.addr().is_ipv6())
+            }
+            Sent::From(IpAddr::V4(_)) => false,
             Sent::Refused(_) => true,
         }
     }

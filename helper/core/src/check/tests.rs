@@ -132,3 +132,23 @@ fn the_drop_test_needs_a_way_before_and_none_after() {
     assert!(!task.dropped(&[], &[]).passed);
     assert!(!task.dropped(&before, &[]).passed);
 }
+
+#[test]
+fn a_family_without_an_address_of_the_tunnels_goes_by_one_of_the_namespaces_own() {
+    let mut task = task();
+    let all = [
+        from("192.0.2.1", "10.64.0.2"),
+        from("2001:db8::1", "::1"),
+        from("2001:db8::2", "fe80::1"),
+    ];
+    assert!(!task.lan(&all).passed);
+    task.addresses.retain(|net| net.addr().is_ipv4());
+    assert!(task.lan(&all).passed);
+    assert!(
+        task.dropped(&all, &[refused("192.0.2.1"), refused("::"), refused("::")])
+            .passed
+    );
+    for wrong in ["2001:db8:5::7", "fd00::2"] {
+        assert!(!task.lan(&[from("2001:db8::1", wrong)]).passed);
+    }
+}
