@@ -7,6 +7,7 @@ use lab::{
     system::{Place, poll, vpn::INSIDE},
     tty::{Desk, LEADER},
 };
+use nix::sys::termios::LocalFlags;
 
 use super::{Scene, Watch, host_dns, is_loaded};
 
@@ -94,9 +95,17 @@ fn polkit_asks_for_a_password_where_nobody_is_at_the_screen() -> Result<()> {
         let mut desk = Desk::before(command, Some(61002))?;
         for answer in answers {
             desk.expect("assword:").context("nobody asks")?;
+            // Keys that came before the agent hides them are thrown away.
+            let hides = || {
+                let echoes = desk.modes().ok()?.local_flags.contains(LocalFlags::ECHO);
+                (!echoes).then_some(())
+            };
+            poll(Duration::from_secs(20), hides).context("the password would be shown")?;
             desk.press(answer)?;
         }
-        let code = desk.end()?;
+        let code = desk
+            .end()
+            .with_context(|| format!("{name}: {:?}", desk.all()))?;
         ensure!(!desk.all()?.contains(PASSWORD), "the password is shown");
         Ok(code)
     };

@@ -195,7 +195,8 @@ fn status_of(peer: wireguard_control::PeerInfo) -> PeerStatus {
     }
 }
 
-/// Whether the kernel has WireGuard, or a module of it that it would load.
+/// Whether the kernel has WireGuard, or a module of it that it would load. Where the unit hides the modules (`ProtectKernelModules=`) that is
+/// seen when the first link is made, which has the module loaded all the same.
 fn kernel_has_wireguard() -> bool {
     if Path::new("/sys/module/wireguard").exists() {
         return true;
@@ -206,11 +207,34 @@ fn kernel_has_wireguard() -> bool {
         .into_owned();
     ["modules.dep", "modules.builtin"].iter().any(|list| {
         let list = Path::new("/lib/modules").join(&release).join(list);
-        let text = std::fs::read_to_string(list).unwrap_or_default();
-        text.lines().any(|line| {
+        may_list_wireguard(&std::fs::read_to_string(list))
+    })
+}
+
+fn may_list_wireguard(list: &std::io::Result<String>) -> bool {
+    match list {
+        Ok(text) => text.lines().any(|line| {
             line.split([':', '.'])
                 .next()
                 .is_some_and(|path| path.ends_with("/wireguard"))
-        })
-    })
+        }),
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_modules_that_is_hidden_rules_nothing_out() {
+        let of = |text: &str| may_list_wireguard(&Ok(text.to_owned()));
+        assert!(of(
+            "kernel/drivers/net/tun.ko:\nkernel/drivers/net/wireguard/wireguard.ko.xz: a.ko\n"
+        ));
+        assert!(!of("kernel/drivers/net/tun.ko:\n"));
+        let fails = |kind: std::io::ErrorKind| may_list_wireguard(&Err(kind.into()));
+        assert!(fails(std::io::ErrorKind::PermissionDenied));
+        assert!(!fails(std::io::ErrorKind::NotFound));
+    }
 }

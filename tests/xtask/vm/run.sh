@@ -16,7 +16,8 @@ if [ "$boot" = 1 ]; then
     fi
 fi
 if [ -e /payload/shell ]; then
-    setsid --ctty --wait sh -c 'exec bash -l </dev/ttyS1 >/dev/ttyS1 2>&1'
+    # As a login's: with the line as its terminal, for Ctrl-C and jobs.
+    (cd /root && TERM=xterm setsid --ctty --wait bash -l </dev/ttyS1)
     systemctl poweroff
     exit
 fi
