@@ -12,13 +12,13 @@ use anyhow::{Context as _, Result};
 use nix::sys::termios::{Termios, tcgetattr};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
-use crate::{
-    Person, World,
-    world::{READY, until},
-};
+use crate::{Person, World, world::until};
 
 /// Makes a program the leader of a session of its own on its standard input.
 pub const LEADER: &[&str] = &["setsid", "--ctty", "--wait"];
+
+/// What a person would wait for; machines that are emulated take long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A terminal with a session in front of it.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Desk {
     pub fn expect(&mut self, text: &str) -> Result<String> {
         let (mut found, from) = (None, self.read);
         let finder = memchr::memmem::Finder::new(text.as_bytes());
-        let seen = until(READY, text, || {
+        let seen = until(PATIENCE, text, || {
             self.look()?;
             found = finder.find(self.shown.get(from..).unwrap_or_default());
             Ok(found.is_some())
@@ -200,7 +200,7 @@ impl Desk {
     /// It goes on.
     pub fn end(&mut self) -> Result<i32> {
         let mut code = None;
-        until(READY, "the end of a session", || {
+        until(PATIENCE, "the end of a session", || {
             code = self.session.try_wait()?;
             Ok(code.is_some())
         })?;

@@ -36,7 +36,7 @@ fn the_main_job_goes_through_the_kernels_wireguard_whose_link_the_host_never_see
         let list = scene.system.check(&["ip", "netns", "list"]).ok()?;
         (!list.contains("lw-")).then_some(())
     };
-    poll(Duration::from_secs(20), gone).context("the namespace stays")?;
+    poll(Duration::from_secs(60), gone).context("the namespace stays")?;
     assert_eq!(links.end()?, "");
     Ok(())
 }
@@ -100,7 +100,7 @@ fn polkit_asks_for_a_password_where_nobody_is_at_the_screen() -> Result<()> {
                 let echoes = desk.modes().ok()?.local_flags.contains(LocalFlags::ECHO);
                 (!echoes).then_some(())
             };
-            poll(Duration::from_secs(20), hides).context("the password would be shown")?;
+            poll(Duration::from_secs(60), hides).context("the password would be shown")?;
             desk.press(answer)?;
         }
         let code = desk

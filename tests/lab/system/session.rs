@@ -58,7 +58,7 @@ impl System {
                 .into_iter()
                 .find(|id| !before.contains(id))
         };
-        let id = poll(Duration::from_secs(20), opened).context("logind has no new session")?;
+        let id = poll(Duration::from_secs(60), opened).context("logind has no new session")?;
         let state = [
             "loginctl",
             "show-session",
@@ -67,7 +67,7 @@ impl System {
             "--property",
             "State",
         ];
-        poll(Duration::from_secs(20), || {
+        poll(Duration::from_secs(60), || {
             self.check(&state).ok().filter(|state| state != "opening")
         })
         .context("the session does not open")?;

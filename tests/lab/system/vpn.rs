@@ -40,7 +40,7 @@ impl Vpn {
     pub fn start(system: &System, clients: u8) -> Result<Self> {
         Self::start_with(system, clients, |system| {
             serve(system, "vpn-wireguard", &["wireguard-go", "-f", "wg0"])?;
-            poll(Duration::from_secs(20), || {
+            poll(Duration::from_secs(60), || {
                 system
                     .root()
                     .join("run/wireguard/wg0.sock")
@@ -130,7 +130,7 @@ impl Vpn {
         )?;
         let listening =
             format!("ip netns exec {NETNS} ss -Hltn 'sport = :80 or sport = :53' | wc -l");
-        poll(Duration::from_secs(20), || {
+        poll(Duration::from_secs(60), || {
             script(&listening).ok().filter(|count| count == "2")
         })
         .with_context(|| {

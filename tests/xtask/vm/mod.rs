@@ -76,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let work = tempfile::tempdir()?;
     let payload = payload(work.path(), &order, &suite, &tests, arguments.shell)?;
-    let (mut passed, mut failed) = (0, 0);
+    let (mut passed, mut failed, mut told) = (0, 0, 0);
     for release in if arguments.full {
         RELEASES
     } else {
@@ -92,11 +92,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let mut good = BTreeSet::new();
         let ended = machine.listen(BUDGET * 3 / 2, |line| {
             println!("{:4} s  {line}", began.elapsed().as_secs());
-            if let Some(name) = line
+            let Some((name, word)) = line
                 .strip_prefix("test ")
-                .and_then(|rest| rest.strip_suffix(" ... ok"))
-            {
-                good.insert(name.to_owned());
+                .and_then(|rest| rest.split_once(" ... "))
+            else {
+                return;
+            };
+            match word {
+                "ok" => _ = good.insert(name.to_owned()),
+                "FAILED" => told += 1,
+                _ => {}
             }
         });
         if let Err(error) = ended {
@@ -115,11 +120,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     println!("{passed} passed, {failed} failed");
-    match (arguments.mutate, failed) {
-        (None, 0) => {}
-        (None, _) => bail!("not all passed"),
-        (Some(_), 0) => bail!("the suite did not notice"),
-        (Some(_), _) => println!("the suite noticed"),
+    match (arguments.mutate, failed, told) {
+        (None, 0, _) => {}
+        (None, _, _) => bail!("not all passed"),
+        (Some(_), 0, _) => bail!("the suite did not notice"),
+        // A machine that did not start has noticed nothing.
+        (Some(_), _, 0) => bail!("no test said that it failed"),
+        (Some(_), _, _) => println!("the suite noticed"),
     }
     Ok(())
 }
