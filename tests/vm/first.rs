@@ -4,7 +4,10 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
-    system::{Place, poll, vpn::INSIDE},
+    system::{
+        Place, poll,
+        vpn::{HOST, INSIDE, SERVER},
+    },
     tty::{Desk, LEADER},
 };
 use nix::sys::termios::LocalFlags;
@@ -209,4 +212,45 @@ fn a_tunnel_outlives_jumps_of_the_clock_and_sleep() -> Result<()> {
     // Both ends slept; the first packet may be lost with the session.
     poll(Duration::from_secs(60), || scene.fetch().ok()).context("offline after sleep")?;
     Ok(())
+}
+
+#[test]
+fn the_uplink_changes_by_networkmanager_which_never_gets_hold_of_the_tunnel() -> Result<()> {
+    let scene = Scene::get()?;
+    scene.sh("DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --no-install-recommends install network-manager")?;
+    scene.up()?;
+    let link = scene.link()?;
+    // Another way to the server, from another address of the host's.
+    scene.sh(&format!(
+        "ip link add other type veth peer name other netns vpn
+         ip -n vpn addr add 198.51.100.2/24 dev other; ip -n vpn link set other up
+         for name in uplink other; do nmcli device set $name managed yes; done
+         nmcli connection add con-name first type ethernet ifname uplink ipv6.method disabled \
+             ipv4.method manual ipv4.addresses {HOST}/24
+         nmcli connection add con-name second type ethernet ifname other ipv6.method disabled \
+             ipv4.method manual ipv4.addresses 198.51.100.1/24 ipv4.routes '{SERVER}/32 198.51.100.2'"
+    ))?;
+    let comes_from = |address: &str| -> Result<()> {
+        let seen = || {
+            scene.fetch().ok()?;
+            let endpoints = scene.sh("ip netns exec vpn wg show wg0 endpoints").ok()?;
+            endpoints.contains(&format!("\t{address}:")).then_some(())
+        };
+        poll(Duration::from_secs(60), seen).with_context(|| format!("not from {address}"))?;
+        assert_eq!(scene.link()?, link);
+        Ok(())
+    };
+    scene.sh("nmcli connection up first")?;
+    comes_from(HOST)?;
+    scene.sh("nmcli connection up second; nmcli connection down first")?;
+    comes_from("198.51.100.1")?;
+    scene.sh("systemctl restart NetworkManager")?;
+    comes_from("198.51.100.1")?;
+    let known = scene.sh("nmcli --terse --fields DEVICE,STATE device")?;
+    ensure!(
+        known.contains("other:connected") && !known.contains("lw-"),
+        "{known}"
+    );
+    scene.sh("nmcli connection up first; nmcli connection down second")?;
+    comes_from(HOST)
 }

@@ -1,12 +1,15 @@
 //! `cargo xtask build`: each program on its own, since a build of the workspace gives each the features of all, and into the folder
-//! where worlds look for them; the manual, completions and translations beside them.
+//! where worlds look for them; the manual, completions, translations and licences beside them.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{programs, words};
 
-use crate::cargo::{self, cargo};
+use crate::{
+    cargo::{self, cargo},
+    crates,
+};
 
 /// Whether a program is linked without any library.
 const PROGRAMS: &[(&str, bool)] = &[
@@ -36,12 +39,11 @@ pub fn build(release: bool) -> Result<()> {
         if release {
             command.arg("--release");
         }
+        cargo::flags(&mut command, release, *is_static);
         let mut made = target.clone();
         if *is_static {
             // With a target, the flags reach neither build scripts nor anything else that was built.
-            command
-                .args(["--target", &host])
-                .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+            command.args(["--target", &host]);
             made.push(&host);
         }
         cargo::run(&mut command)?;
@@ -49,7 +51,15 @@ pub fn build(release: bool) -> Result<()> {
     }
     words::build(&programs::project(), &folder)?;
     manual(&folder)?;
-    completions(&folder)
+    completions(&folder)?;
+    let of = |is_window: bool| -> Vec<&str> {
+        let names = PROGRAMS.iter().map(|(name, _)| *name);
+        names
+            .filter(|name| (*name == "lonewire-gtk") == is_window)
+            .collect()
+    };
+    let packages = [("lonewire", &*of(false)), ("lonewire-gtk", &*of(true))];
+    crates::build(&folder, &packages)
 }
 
 /// The manual's pages, `man/man1/*.1` beside the programs: the command line writes them from its own definitions.

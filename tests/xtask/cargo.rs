@@ -1,7 +1,7 @@
 //! Calling cargo from a program that cargo runs. Must never leave that program's own variables in the call: some build scripts look
 //! at them, and their crates would be built anew at every change between `cargo xtask` and plain `cargo`.
 
-use std::process::Command;
+use std::{env, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -17,10 +17,10 @@ const OURS: &[&str] = &[
 
 /// A call of cargo in the project's folder.
 pub fn cargo() -> Command {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(lab::programs::project());
-    for (name, _) in std::env::vars_os() {
+    for (name, _) in env::vars_os() {
         if OURS
             .iter()
             .any(|ours| name.to_string_lossy().starts_with(ours))
@@ -29,6 +29,25 @@ pub fn cargo() -> Command {
         }
     }
     command
+}
+
+/// Gives a build the compiler's flags. A release does not tell where cargo keeps its crates: it is the same from every home folder. Where
+/// the project is, it does not tell anyway.
+pub fn flags(command: &mut Command, release: bool, is_static: bool) {
+    let given = env::var("RUSTFLAGS").unwrap_or_default();
+    let mut flags: Vec<_> = given.split_whitespace().map(str::to_owned).collect();
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    if let Some(home) = home.filter(|_| release) {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
+    if is_static {
+        flags.push("-Ctarget-feature=+crt-static".to_owned());
+    }
+    // Set, though empty, it would override the person's own settings.
+    if !flags.is_empty() {
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    }
 }
 
 /// Runs a command whose output people see.
@@ -56,7 +75,7 @@ pub fn show(command: &Command) -> String {
 /// # Errors
 /// rustc does not say it.
 pub fn host() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let out = Command::new(rustc).arg("-vV").output().context("rustc")?;
     String::from_utf8_lossy(&out.stdout)
         .lines()

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod cargo;
+mod crates;
 mod demo;
 mod i18n;
 mod leak;

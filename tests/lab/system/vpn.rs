@@ -9,7 +9,7 @@ use super::{Session, System, connector::install_roles, poll};
 use crate::keys::Pair;
 
 /// Of the system, and of the server outside of the tunnel: documentation space (RFC 5737).
-const HOST: &str = "203.0.113.1";
+pub const HOST: &str = "203.0.113.1";
 pub const SERVER: &str = "203.0.113.2";
 const PORT: u16 = 51820;
 /// Of the server inside the tunnel: DNS and web.

@@ -35,8 +35,8 @@ const PACKAGES: &[&str] = &[
     "wireguard-tools",
 ];
 
-/// What apt has to bring, because Lonewire's package asks for it: in the image as packages only.
-const OFFERED: &[&str] = &["polkitd", "xdg-dbus-proxy"];
+/// What apt has to bring, because Lonewire's package or a test asks for it: in the image as packages only. NetworkManager would bring polkit along.
+const OFFERED: &[&str] = &["network-manager", "polkitd", "xdg-dbus-proxy"];
 
 /// Run in the new root. Nothing of it may need a network later, and the first boot is to be as quick as the second.
 const FINISH: &str = include_str!("finish.sh");

@@ -145,10 +145,10 @@ impl Mutation {
             let host = cargo::host()?;
             // As all of them are built: only the warden has to be static.
             let mut made = target;
-            if name == "lonewire-warden" {
-                command
-                    .args(["--target", &host])
-                    .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+            let is_static = name == "lonewire-warden";
+            cargo::flags(&mut command, release, is_static);
+            if is_static {
+                command.args(["--target", &host]);
                 made.push(&host);
             }
             cargo::run(&mut command)?;
