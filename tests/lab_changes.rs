@@ -364,7 +364,7 @@ fn a_browser_in_the_middle_of_a_page_goes_on_with_it() -> Result<()> {
     ];
     scene.world.cli(&ALICE, &line)?.ok()?;
     let beats = |scene: &Scene| -> Result<usize> {
-        let asked = scene.world.requests("vpn0-web")?;
+        let asked = scene.world.requests("web")?;
         Ok(asked
             .iter()
             .filter(|one| one.what.contains("/beat"))
@@ -372,7 +372,12 @@ fn a_browser_in_the_middle_of_a_page_goes_on_with_it() -> Result<()> {
     };
     let more = |scene: &Scene, within: Duration, what: &str| -> Result<()> {
         let before = beats(scene)?;
-        until(within, what, || Ok(beats(scene)? > before + 2))
+        until(within, what, || Ok(beats(scene)? > before + 2)).with_context(|| {
+            let asked = scene.world.queries("vpn0-dns").unwrap_or_default();
+            let names: std::collections::BTreeSet<_> =
+                asked.iter().map(|one| one.what.as_str()).collect();
+            format!("{} requests, names asked for: {names:?}", before)
+        })
     };
     more(&scene, SLOW, "the page to ask")?;
     let browser = scene.world.processes("firefox-esr")?;

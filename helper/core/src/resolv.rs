@@ -113,7 +113,7 @@ pub fn nsswitch(host_text: &str) -> String {
             }
             written = true;
         } else {
-            text.push_str(line);
+            text.push_str(line.trim_end_matches('\r'));
             text.push('\n');
         }
     }
@@ -280,6 +280,10 @@ mod tests {
         assert_eq!(
             nsswitch("#hosts: resolve\n"),
             "#hosts: resolve\nhosts:          files myhostname dns\n"
+        );
+        assert_eq!(
+            nsswitch("\r\r\n"),
+            "\nhosts:          files myhostname dns\n"
         );
         assert_eq!(
             nsswitch("hostsx: a\n"),
