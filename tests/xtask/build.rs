@@ -33,18 +33,20 @@ pub fn build(release: bool) -> Result<()> {
     for (name, is_static) in PROGRAMS {
         let mut command = cargo();
         command
-            .args(["build", "--quiet", "--package", name, "--bin", name])
+            .arg(if release { "rustc" } else { "build" })
+            .args(["--quiet", "--package", name, "--bin", name])
             .arg("--target-dir")
             .arg(&target);
-        if release {
-            command.arg("--release");
-        }
         cargo::flags(&mut command, release, *is_static);
         let mut made = target.clone();
         if *is_static {
             // With a target, the flags reach neither build scripts nor anything else that was built.
             command.args(["--target", &host]);
             made.push(&host);
+        }
+        if release {
+            // Names of symbols, which are not in the package, depend on folders, and the linker's number on them.
+            command.args(["--release", "--", "-Clink-arg=-Wl,--build-id=none"]);
         }
         cargo::run(&mut command)?;
         place(&made.join(profile).join(name), &folder.join(name))?;
