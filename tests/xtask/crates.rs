@@ -45,11 +45,11 @@ struct Crate {
 /// Writes one list a package, `crates/PACKAGE.txt` beside the programs.
 ///
 /// # Errors
-/// cargo fails, or a crate has no licence.
+/// cargo fails (it fetches what it lacks), or a crate has no licence.
 pub fn build(folder: &Path, packages: &[(&str, &[&str])]) -> Result<()> {
     let host = cargo::host()?;
     let text = ask(cargo()
-        .args(["metadata", "--format-version=1", "--offline"])
+        .args(["metadata", "--format-version=1"])
         .args(["--filter-platform", &host]))?;
     let all: Metadata = serde_json::from_str(&text)?;
     let all: BTreeMap<_, _> = all
@@ -63,7 +63,7 @@ pub fn build(folder: &Path, packages: &[(&str, &[&str])]) -> Result<()> {
         for program in *programs {
             // What runs in the compiler only is not linked.
             let tree = ask(cargo()
-                .args(["tree", "--offline", "--package", program])
+                .args(["tree", "--package", program])
                 .args(["--target", &host, "--edges", "normal,no-proc-macro"])
                 .args(["--prefix", "none", "--format", "{p}"]))?;
             for line in tree.lines() {
