@@ -51,7 +51,17 @@ mod imp {
         }
     }
 
-    impl ObjectImpl for Connection {}
+    impl ObjectImpl for Connection {
+        fn constructed(&self) {
+            self.parent_constructed();
+            // The toolkit turns a label around, but not the lines in it.
+            if gtk::Widget::default_direction() == gtk::TextDirection::Rtl {
+                for label in [&self.handshake, &self.endpoint, &self.addresses, &self.dns] {
+                    label.set_justify(gtk::Justification::Left);
+                }
+            }
+        }
+    }
     impl WidgetImpl for Connection {}
     impl PreferencesGroupImpl for Connection {}
 }
