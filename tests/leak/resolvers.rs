@@ -35,8 +35,16 @@ const WAYS: [(&str, &str); 6] = [
 
 const JAVA: (&str, &str) = ("Java", "java -cp /usr/local/lib/by-java Look NAME");
 
+/// By its own resolver, and by libc's.
+const GO: [(&str, &str); 2] = [
+    ("Go", "/usr/local/bin/by-go NAME"),
+    ("Go with cgo", "/usr/local/bin/by-cgo NAME"),
+];
+
 const MUSL: &str = "#include <netdb.h>\nint main(int c, char **v) { struct addrinfo *a; return c < 2 || getaddrinfo(v[1], \"80\", 0, &a) != 0; }\n";
 const JAVA_SOURCE: &str = "public class Look { public static void main(String[] a) throws Exception { System.out.println(java.net.InetAddress.getByName(a[0])); } }\n";
+
+const GO_SOURCE: &str = "package main; import (\"net\"; \"os\"); func main() { if _, e := net.LookupHost(os.Args[1]); e != nil { os.Exit(1) } }\n";
 
 /// A shell that goes on: in a tunnel, or beside it.
 struct Shell {
@@ -221,7 +229,16 @@ fn leak_no_name_to_the_hosts_real_resolvers() -> Result<()> {
         } else {
             eprintln!("not tried: Java, which this machine does not have");
         }
-        eprintln!("not tried: Go, whose toolchain takes hundreds of megabytes");
+        if Path::new("/usr/bin/go").exists() {
+            let compile = format!(
+                "cd /tmp; export HOME=/tmp; printf '%s' '{GO_SOURCE}' > look.go
+                 CGO_ENABLED=0 go build -o /usr/local/bin/by-go look.go; CGO_ENABLED=1 go build -tags netcgo -o /usr/local/bin/by-cgo look.go"
+            );
+            system.check(&["sh", "-ec", &compile])?;
+            ways.extend(GO);
+        } else {
+            eprintln!("not tried: Go, whose toolchain takes hundreds of megabytes");
+        }
         let anna = system.login("anna", Place::Seat)?;
         server.import(&anna, 0, "demo")?;
         anna.check(&["lonewire", "up", "demo"])?;
