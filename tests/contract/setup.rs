@@ -13,7 +13,7 @@ const LIST: &str = "tests/xtask/setup/packages.toml";
 
 /// Comes with Rust or with the distribution, or setup could not run; or is not needed: where there is no Java, that part is left out and told.
 const GIVEN: &[&str] = &[
-    "apt-get", "cargo", "dnf", "dpkg-deb", "javac", "pacman", "rustc", "rustup",
+    "apt-get", "cargo", "dnf", "dpkg-deb", "go", "javac", "pacman", "rustc", "rustup",
 ];
 
 /// Words of messages and arguments that are programs somewhere.
