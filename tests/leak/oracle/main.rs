@@ -2,7 +2,10 @@
 
 mod frames;
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
@@ -81,13 +84,19 @@ impl Scene {
         })
     }
 
+    /// Nothing more of what was planted comes, for longer than a router looks for a neighbour before it says that there is none (RFC 4861).
     fn quiet(&mut self) -> Result<()> {
+        const LONG: Duration = Duration::from_secs(4);
+        let mut since = Instant::now();
         until(READY, "the end of what was planted", || {
             thread::sleep(Duration::from_millis(300));
             self.world.control()?;
             let markers = [self.marker.clone()];
             let report = self.world.report_since(&mut self.watch, &markers)?;
-            Ok(report.violation_count == 0)
+            if report.violation_count > 0 {
+                since = Instant::now();
+            }
+            Ok(since.elapsed() > LONG)
         })
     }
 
