@@ -53,6 +53,19 @@ impl Seen<'_> {
         self.0.property(HELPER, "ActiveState")
     }
 
+    /// Waits until the helper has done what it does for a lingering user who has logged in, or out: it notes it then, 0 for one who is not there.
+    fn noted(&self, uid: u32, is_there: bool) -> Result<()> {
+        let file = self.0.root().join("run/lonewire/starts.toml");
+        let noted = || {
+            let text = fs::read_to_string(&file).ok()?;
+            let of_user = text.split_once(&format!("[{uid}, "))?.1;
+            let since = of_user.split_once(']')?.0;
+            ((since != "0") == is_there).then_some(())
+        };
+        poll(Duration::from_secs(20), noted)
+            .with_context(|| format!("{:?}", fs::read_to_string(&file)))
+    }
+
     /// Ends the helper: nobody is there until somebody starts it.
     fn stop(&self) -> Result<()> {
         self.0.check(&["systemctl", "stop", HELPER])?;
@@ -144,10 +157,12 @@ fn who_lingers_keeps_tunnel_and_app_until_that_ends_too() -> Result<()> {
 
     // Taken down, it is there with her next login, though her service manager never ended.
     let anna = system.login("anna", Place::Seat)?;
+    seen.noted(61001, true)?;
     anna.check(&["lonewire", "stop", "--all"])?;
     anna.check(&["lonewire", "down", "demo", "--force"])?;
     drop(anna);
     seen.wait(0)?;
+    seen.noted(61001, false)?;
     let _anna = system.login("anna", Place::Seat)?;
     seen.wait(1)?;
     Ok(())

@@ -16,8 +16,8 @@ use crate::engine::Handle;
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-const LOGIND: &str = "org.freedesktop.login1";
-const LOGIND_MANAGER: &str = "org.freedesktop.login1.Manager";
+pub(super) const LOGIND: &str = "org.freedesktop.login1";
+pub(super) const LOGIND_MANAGER: &str = "org.freedesktop.login1.Manager";
 const NETWORK_MANAGER: &str = "org.freedesktop.NetworkManager";
 const NETWORK_MANAGER_PATH: &str = "/org/freedesktop/NetworkManager";
 
@@ -62,22 +62,8 @@ async fn sleep(bus: &Connection, engine: &Handle) -> zbus::Result<()> {
 }
 
 async fn portals(bus: &Connection, engine: &Handle) -> zbus::Result<()> {
-    let changes = MatchRule::builder()
-        .msg_type(Type::Signal)
-        .sender(NETWORK_MANAGER)
-        .path(NETWORK_MANAGER_PATH)
-        .interface(PROPERTIES)
-        .member("PropertiesChanged")
-        .build()?;
-    let owners = MatchRule::builder()
-        .msg_type(Type::Signal)
-        .sender(BUS)
-        .interface(BUS)
-        .member("NameOwnerChanged")
-        .arg(0, NETWORK_MANAGER)
-        .build()?;
-    let mut changes = MessageStream::for_match_rule(changes, bus, None).await?;
-    let mut owners = MessageStream::for_match_rule(owners, bus, None).await?;
+    let (mut changes, mut owners) =
+        changes(bus, NETWORK_MANAGER, NETWORK_MANAGER_PATH, PROPERTIES).await?;
     let mut told = None;
     loop {
         // Read and not taken from the signal: then it does not matter whose that was.
@@ -113,21 +99,85 @@ fn concerns_connectivity(signal: &Message) -> bool {
 }
 
 async fn connectivity(bus: &Connection) -> Option<u32> {
-    let service: Proxy<'_> = proxy::Builder::new(bus)
-        .destination(NETWORK_MANAGER)
-        .path(NETWORK_MANAGER_PATH)
-        .interface(PROPERTIES)
-        .cache_properties(CacheProperties::No)
-        .build()
-        .await
-        .ok()?;
-    // Where it does not run there is nothing to ask.
-    let flags = MethodFlags::NO_AUTO_START;
-    let question = (NETWORK_MANAGER, "Connectivity");
-    let asked = service.call_with_flags("Get", flags, &question);
-    let reply = tokio::time::timeout(DEADLINE, asked).await.ok()?;
-    let value: OwnedVariant = reply.ok()??;
-    u32::try_from(&value).ok()
+    let (service, path) = (NETWORK_MANAGER, NETWORK_MANAGER_PATH);
+    let asked = property(bus, service, path, service, "Connectivity");
+    asked.await.ok()
+}
+
+/// Signals of one interface of a service's, and those of who has its name.
+pub(super) async fn changes(
+    bus: &Connection,
+    service: &str,
+    path: &str,
+    interface: &str,
+) -> zbus::Result<(MessageStream, MessageStream)> {
+    let changes = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender(service)
+        .path(path)
+        .interface(interface)
+        .build()?;
+    let owners = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender(BUS)
+        .interface(BUS)
+        .member("NameOwnerChanged")
+        .arg(0, service)
+        .build()?;
+    Ok((
+        MessageStream::for_match_rule(changes, bus, None).await?,
+        MessageStream::for_match_rule(owners, bus, None).await?,
+    ))
+}
+
+/// Why there is no answer.
+pub(super) enum Silent {
+    /// What was asked about has gone, or there is no such service.
+    Gone,
+    Late,
+}
+
+pub(super) async fn property<T: TryFrom<OwnedVariant>>(
+    bus: &Connection,
+    service: &str,
+    path: &str,
+    interface: &str,
+    name: &str,
+) -> Result<T, Silent> {
+    let question = (interface, name);
+    let value: OwnedVariant = ask(bus, service, path, PROPERTIES, "Get", &question).await?;
+    T::try_from(value).map_err(|_| Silent::Gone)
+}
+
+/// Asks a service, with a deadline. Where it does not run there is nobody to ask: it is not started.
+pub(super) async fn ask<T>(
+    bus: &Connection,
+    service: &str,
+    path: &str,
+    interface: &str,
+    member: &str,
+    body: &(impl serde::Serialize + zbus::Type),
+) -> Result<T, Silent>
+where
+    T: serde::de::DeserializeOwned + zbus::Type,
+{
+    let asked = async {
+        let service: Proxy<'_> = proxy::Builder::new(bus)
+            .destination(service)
+            .path(path)
+            .interface(interface)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        service
+            .call_with_flags(member, MethodFlags::NO_AUTO_START, body)
+            .await
+    };
+    match tokio::time::timeout(DEADLINE, asked).await {
+        Ok(Ok(Some(answer))) => Ok(answer),
+        Ok(Ok(None) | Err(_)) => Err(Silent::Gone),
+        Err(_) => Err(Silent::Late),
+    }
 }
 
 /// Whether a signal was sent by the one who has a name.

@@ -4,26 +4,18 @@
 use std::{collections::HashMap, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use zbus::{
-    Connection, MatchRule, MessageStream, OwnedObjectPath, OwnedVariant, Proxy,
-    message::Type,
-    proxy::{self, CacheProperties, MethodFlags},
-};
+use zbus::{Connection, OwnedObjectPath};
 
+use super::host::{LOGIND, LOGIND_MANAGER as MANAGER, Silent, ask, changes, property};
 use crate::engine::{
     Handle,
     view::{Presence, Presences},
 };
 
-const BUS: &str = "org.freedesktop.DBus";
-const LOGIND: &str = "org.freedesktop.login1";
 const LOGIND_PATH: &str = "/org/freedesktop/login1";
-const MANAGER: &str = "org.freedesktop.login1.Manager";
 const SESSION: &str = "org.freedesktop.login1.Session";
 const USER: &str = "org.freedesktop.login1.User";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
-const DEADLINE: Duration = Duration::from_secs(5);
 /// Several signals at once are one.
 const SETTLE: Duration = Duration::from_millis(50);
 /// It is there and did not answer: it is asked again.
@@ -34,13 +26,6 @@ type Sessions = Vec<(String, u32, String, String, OwnedObjectPath)>;
 /// Of `ListUsers`: uid, name, path.
 type Users = Vec<(u32, String, OwnedObjectPath)>;
 
-/// Why there is no answer.
-enum Silent {
-    /// What was asked about has gone, or there is no logind.
-    Gone,
-    Late,
-}
-
 /// Tells the engine until the bus is gone. `questions` are asked on a connection that no flood of signals keeps from its answers.
 ///
 /// # Errors
@@ -50,21 +35,7 @@ pub async fn watch(
     questions: &Connection,
     engine: &Handle,
 ) -> zbus::Result<()> {
-    let changes = MatchRule::builder()
-        .msg_type(Type::Signal)
-        .sender(LOGIND)
-        .path(LOGIND_PATH)
-        .interface(MANAGER)
-        .build()?;
-    let owners = MatchRule::builder()
-        .msg_type(Type::Signal)
-        .sender(BUS)
-        .interface(BUS)
-        .member("NameOwnerChanged")
-        .arg(0, LOGIND)
-        .build()?;
-    let mut changes = MessageStream::for_match_rule(changes, signals, None).await?;
-    let mut owners = MessageStream::for_match_rule(owners, signals, None).await?;
+    let (mut changes, mut owners) = changes(signals, LOGIND, LOGIND_PATH, MANAGER).await?;
     let mut classes = HashMap::new();
     loop {
         let seen = presences(questions, &mut classes).await;
@@ -90,13 +61,13 @@ async fn presences(
     bus: &Connection,
     classes: &mut HashMap<String, String>,
 ) -> Result<Presences, Silent> {
-    let sessions: Sessions = ask(bus, LOGIND_PATH, MANAGER, "ListSessions", &()).await?;
+    let sessions: Sessions = ask(bus, LOGIND, LOGIND_PATH, MANAGER, "ListSessions", &()).await?;
     classes.retain(|known, _| sessions.iter().any(|(id, ..)| id == known));
     let mut logged_in = Vec::new();
     for (id, uid, _, _, path) in sessions {
         let class = match classes.get(&id) {
             Some(class) => class.clone(),
-            None => match property::<String>(bus, &path, SESSION, "Class").await {
+            None => match property::<String>(bus, LOGIND, &path, SESSION, "Class").await {
                 Ok(class) => class,
                 Err(Silent::Gone) => continue,
                 Err(Silent::Late) => return Err(Silent::Late),
@@ -111,10 +82,10 @@ async fn presences(
         }
     }
     let mut seen = Presences::new();
-    let users: Users = ask(bus, LOGIND_PATH, MANAGER, "ListUsers", &()).await?;
+    let users: Users = ask(bus, LOGIND, LOGIND_PATH, MANAGER, "ListUsers", &()).await?;
     for (uid, _, path) in users {
         let presence = if logged_in.contains(&uid) {
-            let since = property::<u64>(bus, &path, USER, "Timestamp").await;
+            let since = property::<u64>(bus, LOGIND, &path, USER, "Timestamp").await;
             // 0 would be nobody's.
             since.map(|since| {
                 Some(Presence::LoggedIn {
@@ -122,7 +93,7 @@ async fn presences(
                 })
             })
         } else {
-            let lingers = property::<bool>(bus, &path, USER, "Linger").await;
+            let lingers = property::<bool>(bus, LOGIND, &path, USER, "Linger").await;
             lingers.map(|lingers| lingers.then_some(Presence::Lingers))
         };
         match presence {
@@ -139,47 +110,6 @@ const INCOMPLETE: &str = "user-incomplete";
 /// Whether a session of that class is a person's: not one of cron, of a service manager, or of who only offers to log in.
 fn is_login(class: &str) -> bool {
     class.starts_with("user") && class != INCOMPLETE
-}
-
-async fn property<T: TryFrom<OwnedVariant>>(
-    bus: &Connection,
-    path: &OwnedObjectPath,
-    interface: &str,
-    name: &str,
-) -> Result<T, Silent> {
-    let question = (interface, name);
-    let value: OwnedVariant = ask(bus, path.as_str(), PROPERTIES, "Get", &question).await?;
-    T::try_from(value).map_err(|_| Silent::Gone)
-}
-
-async fn ask<T>(
-    bus: &Connection,
-    path: &str,
-    interface: &str,
-    member: &str,
-    body: &(impl serde::Serialize + zbus::Type),
-) -> Result<T, Silent>
-where
-    T: serde::de::DeserializeOwned + zbus::Type,
-{
-    let asked = async {
-        let service: Proxy<'_> = proxy::Builder::new(bus)
-            .destination(LOGIND)
-            .path(path)
-            .interface(interface)
-            .cache_properties(CacheProperties::No)
-            .build()
-            .await?;
-        // Where it does not run there is nobody to ask.
-        service
-            .call_with_flags(member, MethodFlags::NO_AUTO_START, body)
-            .await
-    };
-    match tokio::time::timeout(DEADLINE, asked).await {
-        Ok(Ok(Some(answer))) => Ok(answer),
-        Ok(Ok(None) | Err(_)) => Err(Silent::Gone),
-        Err(_) => Err(Silent::Late),
-    }
 }
 
 #[cfg(test)]
