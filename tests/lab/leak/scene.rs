@@ -131,7 +131,7 @@ impl Scene {
         self.inside = Some(inside);
         self.root = Some(Probe::of_root(&self.world, &self.namespace)?);
         if protected {
-            self.flows("before the fault")?;
+            self.flows("before the fault", Duration::ZERO)?;
         }
         Ok(())
     }
@@ -169,13 +169,14 @@ impl Scene {
         Ok(names)
     }
 
-    /// Every kind of the app's traffic gets through.
-    pub fn flows(&mut self, when: &str) -> Result<()> {
+    /// Every kind of the app's traffic gets through. `cut` is for how long it did not: TCP doubles what it waits before it tries again, so
+    /// that an open connection may be silent for as long once more.
+    pub fn flows(&mut self, when: &str, cut: Duration) -> Result<()> {
         let inside = self.inside.as_mut().context("no app")?;
         let count = |counts: &serde_json::Value, kind: &str| counts[kind].as_u64().unwrap_or(0);
         let before = inside.ask("counts")?;
         let mut now = before.clone();
-        until(2 * READY, &format!("traffic {when}"), || {
+        until(cut + 2 * READY, &format!("traffic {when}"), || {
             now = inside.ask("counts")?;
             Ok(["udp", "tcp", "dns", "stream"]
                 .iter()

@@ -170,7 +170,7 @@ fn trial(
     job.state.clear(scene).context("the end of the fault")?;
     if stimuli.contains(&Stimulus::S23)
         && flow != Flow::Ends
-        && let Err(error) = scene.flows("after the fault")
+        && let Err(error) = scene.flows("after the fault", began.elapsed())
     {
         why(tried, Stimulus::S23, format!("{error:#}"));
     }
