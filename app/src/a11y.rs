@@ -84,11 +84,10 @@ fn name_part(part: &gtk::Widget, title: &str) {
     }
 }
 
-/// Whether it is in a window that the toolkit makes all of.
+/// Whether it is in a window whose search and header are the toolkit's.
 fn is_of_toolkit(part: &gtk::Widget) -> bool {
-    part.root().is_some_and(|root| {
-        root.is::<gtk::ShortcutsWindow>() || root.is::<adw::PreferencesWindow>()
-    })
+    part.root()
+        .is_some_and(|root| root.is::<adw::PreferencesWindow>())
 }
 
 /// The list that a row lets choose from.

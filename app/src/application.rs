@@ -22,7 +22,7 @@ const ACCELERATORS: &[(&str, &[&str])] = &[
     ("win.run-app", &["<Control>r"]),
     ("win.search", &["<Control>f"]),
     ("win.preferences", &["<Control>comma"]),
-    ("win.show-help-overlay", &["<Control>question"]),
+    ("win.shortcuts", &["<Control>question"]),
 ];
 
 /// Keys that mean something else to a person who types.

@@ -17,6 +17,7 @@ mod picker;
 mod picker_row;
 mod preferences;
 mod review;
+mod shortcuts;
 mod sidebar;
 mod sparkline;
 mod status;

@@ -1,4 +1,4 @@
-//! Preferences and *About*.
+//! Preferences, *Keyboard Shortcuts* and *About*.
 
 use adw::prelude::*;
 use gettextrs::gettext;
@@ -11,7 +11,10 @@ use crate::{
     error::{Error, Result},
     model::Tunnel,
     present::diagnostics,
-    widget::preferences::{Choices, Preferences},
+    widget::{
+        preferences::{Choices, Preferences},
+        shortcuts,
+    },
 };
 
 impl Window {
@@ -20,6 +23,11 @@ impl Window {
             action::plain("preferences", |window| {
                 let shown = window.clone();
                 window.attempt(async move { shown.preferences() });
+            }),
+            action::plain("shortcuts", |window| {
+                if let Some(application) = window.application() {
+                    shortcuts::window(window, &application).present();
+                }
             }),
             action::plain("about", Self::about),
         ]);
