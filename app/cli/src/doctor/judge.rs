@@ -58,7 +58,7 @@ pub fn of_system(system: &System, helper: Option<&Helper>) -> Vec<Check> {
         )
     });
     if let Some(helper) = helper {
-        checks.extend(of_wireguard(&helper.features, system.tun));
+        checks.extend(of_wireguard(&helper.features, system));
     }
     checks.push(if system.bus_proxy {
         Check::ok(
@@ -88,9 +88,10 @@ pub fn of_system(system: &System, helper: Option<&Helper>) -> Vec<Check> {
     checks
 }
 
-fn of_wireguard(features: &[String], tun: bool) -> Vec<Check> {
+fn of_wireguard(features: &[String], system: &System) -> Vec<Check> {
     let has = |feature: &str| features.iter().any(|known| known == feature);
-    let (kernel, userspace) = (has("kernel-wireguard"), has("userspace-wireguard"));
+    let kernel = has("kernel-wireguard") && system.wireguard;
+    let userspace = has("userspace-wireguard");
     let mut checks = vec![match (kernel, userspace) {
         (true, _) => Check::ok("wireguard", "The kernel has WireGuard."),
         (false, true) => Check::bad(
@@ -106,7 +107,7 @@ fn of_wireguard(features: &[String], tun: bool) -> Vec<Check> {
             "Load the module: modprobe wireguard; or for a process: modprobe tun, and systemctl start lonewire-wireguard.socket",
         ),
     }];
-    checks.push(match (tun, kernel) {
+    checks.push(match (system.tun, kernel) {
         (true, _) => Check::ok("tun", "/dev/net/tun is there."),
         (false, true) => Check::ok("tun", "/dev/net/tun is missing, and not needed."),
         (false, false) => Check::bad(
@@ -200,6 +201,7 @@ mod tests {
             actions: true,
             desktop: false,
             text_agent: true,
+            wireguard: true,
             tun: true,
             bus_proxy: true,
             user_manager: true,
@@ -240,6 +242,7 @@ mod tests {
             actions: false,
             desktop: false,
             text_agent: false,
+            wireguard: false,
             tun: false,
             bus_proxy: false,
             user_manager: false,
@@ -275,13 +278,27 @@ mod tests {
 
     #[test]
     fn a_process_does_where_the_kernel_has_no_wireguard() {
+        let (machine, _) = whole();
         let userspace = ["userspace-wireguard".to_owned()];
         assert_eq!(
-            bad(&of_wireguard(&userspace, true)),
+            bad(&of_wireguard(&userspace, &machine)),
             [("wireguard", "warn")]
         );
-        let kernel = ["kernel-wireguard".to_owned()];
-        assert_eq!(bad(&of_wireguard(&kernel, false)), []);
+        let both = ["kernel-wireguard", "userspace-wireguard"].map(str::to_owned);
+        let without_tun = System {
+            tun: false,
+            ..machine.clone()
+        };
+        assert_eq!(bad(&of_wireguard(&both, &without_tun)), []);
+        // The helper could not see whether there is a module.
+        let without_module = System {
+            wireguard: false,
+            ..machine
+        };
+        assert_eq!(
+            bad(&of_wireguard(&both, &without_module)),
+            [("wireguard", "warn")]
+        );
     }
 
     #[test]

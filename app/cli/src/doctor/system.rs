@@ -18,6 +18,8 @@ pub struct System {
     pub desktop: bool,
     /// `pkttyagent` is on the path.
     pub text_agent: bool,
+    /// The kernel has WireGuard, or a module of it: the helper's unit hides modules that are not loaded from it, so that it may only hope.
+    pub wireguard: bool,
     /// `/dev/net/tun` is a device.
     pub tun: bool,
     /// What stands before the system bus of an app is installed.
@@ -40,6 +42,7 @@ impl System {
                 .iter()
                 .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty())),
             text_agent: on_path("pkttyagent"),
+            wireguard: wireguard(),
             tun: fs::metadata("/dev/net/tun").is_ok_and(|meta| meta.file_type().is_char_device()),
             bus_proxy: lonewire_core::bus::PROXIES
                 .iter()
@@ -54,6 +57,16 @@ impl System {
 fn on_path(program: &str) -> bool {
     env::var_os("PATH")
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+fn wireguard() -> bool {
+    let modules = Path::new("/lib/modules")
+        .join(rustix::system::uname().release().to_string_lossy().as_ref());
+    Path::new("/sys/module/wireguard").exists()
+        || ["modules.dep", "modules.builtin"].iter().any(|list| {
+            let list = fs::read_to_string(modules.join(list)).unwrap_or_default();
+            list.contains("/wireguard.ko")
+        })
 }
 
 /// Its private socket; the folder is that of the session, or where logind puts it.
