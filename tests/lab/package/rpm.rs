@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Order, deb, folder, listing, run, write};
 use crate::install::Package;
@@ -16,6 +16,14 @@ const ZSH: (&str, &str) = (
     "usr/share/zsh/vendor-completions",
     "usr/share/zsh/site-functions",
 );
+
+/// The licence of the C library that the static warden holds, where distributions have it; Debian's own packages name theirs instead.
+const LGPL: &[&str] = &[
+    "/usr/share/common-licenses/LGPL-2.1",
+    "/usr/share/licenses/glibc/COPYING.LIB",
+    "/usr/share/licenses/glibc-common/COPYING.LIB",
+    "/usr/share/licenses/spdx/LGPL-2.1-or-later.txt",
+];
 
 /// Makes both packages in a folder, and gives their paths.
 ///
@@ -46,6 +54,8 @@ pub fn rpms(order: &Order, to: &Path) -> Result<Vec<PathBuf>> {
             0o644,
         )?;
     }
+    let lgpl = LGPL.iter().find(|path| Path::new(path).exists());
+    let lgpl = lgpl.with_context(|| format!("the text of LGPL-2.1 is in none of {LGPL:?}"))?;
     let define = |name: &str, value: &dyn std::fmt::Display| format!("--define={name} {value}");
     let host = "lonewire";
     run(Command::new("rpmbuild")
@@ -62,6 +72,7 @@ pub fn rpms(order: &Order, to: &Path) -> Result<Vec<PathBuf>> {
         .arg(define("lonewire_version", &order.version))
         .arg(define("lonewire_stage", &stage.display()))
         .arg(define("lonewire_lists", &work.path().display()))
+        .arg(define("lonewire_lgpl", lgpl))
         .arg(define("lonewire_project", &order.project.display()))
         .arg(order.project.join("data/packaging/rpm/lonewire.spec"))
         .env("SOURCE_DATE_EPOCH", order.epoch.to_string()))?;
