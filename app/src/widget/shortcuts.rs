@@ -13,7 +13,9 @@ pub fn window(
     parent: &impl IsA<gtk::Window>,
     application: &gtk::Application,
 ) -> adw::PreferencesWindow {
-    let page = adw::PreferencesPage::new();
+    let title = gettext("Keyboard Shortcuts");
+    // Of the page too: the toolkit makes a tab of it, if one that is not shown.
+    let page = adw::PreferencesPage::builder().title(&title).build();
     for (title, keys) in groups() {
         let group = adw::PreferencesGroup::builder().title(title).build();
         for (title, action) in keys {
@@ -22,7 +24,7 @@ pub fn window(
         page.add(&group);
     }
     let window = adw::PreferencesWindow::builder()
-        .title(gettext("Keyboard Shortcuts"))
+        .title(title)
         .transient_for(parent)
         .modal(true)
         .default_width(480)
