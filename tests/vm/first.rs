@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{
     system::{
         Place, poll,
-        vpn::{HOST, INSIDE, SERVER},
+        vpn::{HOST, INSIDE, SERVER, host_asked, host_dns},
     },
     tty::{Desk, LEADER},
 };
 use nix::sys::termios::LocalFlags;
 
-use super::{Scene, Watch, host_dns, is_loaded};
+use super::{Scene, Watch, is_loaded};
 
 /// Exit code of the command line for "not authorised".
 const NOT_AUTHORISED: i32 = 4;
@@ -143,7 +143,7 @@ fn names_go_to_the_tunnel_though_resolved_nscd_and_avahi_run() -> Result<()> {
             "systemctl start {unit} && systemctl is-active {unit}"
         ))?;
     }
-    let asked = || fs::read_to_string("/run/outside-dns.log").unwrap_or_default();
+    let asked = || host_asked(scene.system).unwrap_or_default();
     // That the host's own lookups are seen is what gives the rest its meaning.
     let control = || {
         let found = scene

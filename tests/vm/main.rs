@@ -10,7 +10,7 @@ use std::{path::Path, process::Command, sync::OnceLock, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use lab::system::{
     Place, Session, System, poll,
-    vpn::{NAME, SERVER, Vpn, serve},
+    vpn::{NAME, Vpn},
 };
 
 /// What all tests of a boot share.
@@ -128,32 +128,4 @@ impl Watch {
 
 fn is_loaded(module: &str) -> bool {
     Path::new("/sys/module").join(module).exists()
-}
-
-/// The DNS server that the host asks, outside of every tunnel, which writes down what it is asked.
-fn host_dns(system: &System) -> Result<()> {
-    if system
-        .run(&["systemctl", "is-active", "outside-dns"])?
-        .status
-        .success()
-    {
-        return Ok(());
-    }
-    let roles = system.roles()?;
-    let (address, record) = (format!("{SERVER}:53"), format!("control.demo={SERVER}"));
-    let line = [
-        roles,
-        "role",
-        "dns",
-        "--log",
-        "/run/outside-dns.log",
-        &address,
-        &record,
-    ];
-    serve(system, "outside-dns", &line)?;
-    let script = format!(
-        "resolvectl dns uplink {SERVER}; resolvectl domain uplink '~.'; resolvectl default-route uplink yes"
-    );
-    system.check(&["sh", "-euc", &script])?;
-    Ok(())
 }

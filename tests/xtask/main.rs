@@ -53,8 +53,16 @@ enum Command {
     /// Times a command in a world, for `bench`.
     #[command(hide = true)]
     Stopwatch {
+        #[arg(long)]
+        until: Option<String>,
         #[arg(last = true)]
         line: Vec<String>,
+    },
+    /// What `bench vm` measures in its machine.
+    #[command(hide = true)]
+    BenchInVm {
+        #[arg(long)]
+        pairs: usize,
     },
     /// What a world's own processes are started as.
     #[command(hide = true)]
@@ -87,7 +95,8 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Leak(arguments) => leak::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
-        Command::Stopwatch { line } => bench::stopwatch(&line),
+        Command::Stopwatch { until, line } => bench::stopwatch(until.as_deref(), &line),
+        Command::BenchInVm { pairs } => bench::vm::inside(pairs),
         Command::Role { role } => role.play(),
     }
 }

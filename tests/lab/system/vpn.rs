@@ -193,3 +193,43 @@ pub fn serve(system: &System, unit: &str, argv: &[&str]) -> Result<()> {
     system.check(&line)?;
     Ok(())
 }
+
+/// Where the host's own server writes down what it is asked.
+const HOST_DNS_LOG: &str = "/run/outside-dns.log";
+
+/// Gives the host, which runs systemd-resolved, a DNS server outside of every tunnel, unless it has it already. It knows `control.demo`.
+///
+/// # Errors
+/// It cannot be started, or resolved does not take it.
+pub fn host_dns(system: &System) -> Result<()> {
+    let unit = "outside-dns";
+    let state = system.run(&["systemctl", "is-active", unit])?;
+    if state.status.success() {
+        return Ok(());
+    }
+    let roles = system.roles()?;
+    let (address, record) = (format!("{SERVER}:53"), format!("control.demo={SERVER}"));
+    let line = [
+        roles,
+        "role",
+        "dns",
+        "--log",
+        HOST_DNS_LOG,
+        &address,
+        &record,
+    ];
+    serve(system, unit, &line)?;
+    let script = format!(
+        "resolvectl dns uplink {SERVER}; resolvectl domain uplink '~.'; resolvectl default-route uplink yes"
+    );
+    system.check(&["sh", "-euc", &script]).map(drop)
+}
+
+/// What that server was asked so far.
+///
+/// # Errors
+/// There is none.
+pub fn host_asked(system: &System) -> Result<String> {
+    let log = HOST_DNS_LOG.trim_start_matches('/');
+    fs::read_to_string(system.root().join(log)).context(HOST_DNS_LOG)
+}

@@ -304,7 +304,10 @@ fn field(status: &str, name: &str) -> Result<f64> {
 }
 
 /// Megabits a second that arrived, of iperf3's report.
-fn received(json: &str) -> Result<f64> {
+///
+/// # Errors
+/// Nothing did, or it is no report.
+pub fn received(json: &str) -> Result<f64> {
     let report: serde_json::Value = serde_json::from_str(json)?;
     let rate = report["end"]["sum_received"]["bits_per_second"]
         .as_f64()

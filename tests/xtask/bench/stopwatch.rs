@@ -67,22 +67,37 @@ impl Drop for Stopwatch {
     }
 }
 
-/// The process: a command for each byte of standard input; answers with nanoseconds and exit code.
+/// The process: a command for each byte of standard input; answers with nanoseconds, to its end or until it says a line, and exit code.
 ///
 /// # Errors
-/// The command cannot be started.
-pub fn stopwatch(line: &[String]) -> Result<()> {
+/// The command cannot be started, or does not say the line.
+pub fn stopwatch(until: Option<&str>, line: &[String]) -> Result<()> {
     let (program, arguments) = line.split_first().context("no program")?;
     let mut byte = [0];
     while std::io::stdin().lock().read(&mut byte)? == 1 {
         let began = Instant::now();
-        let status = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status()
-            .with_context(|| program.clone())?;
-        let took = began.elapsed();
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null());
+        let (status, took) = if let Some(until) = until {
+            let mut child = command
+                .stdout(Stdio::piped())
+                .spawn()
+                .with_context(|| program.clone())?;
+            let mut lines = BufReader::new(child.stdout.take().context("asked for")?).lines();
+            let said = lines.any(|said| said.is_ok_and(|said| said == until));
+            let took = began.elapsed();
+            // To its end, or it would be told that nobody listens.
+            lines.for_each(drop);
+            let status = child.wait()?;
+            ensure!(said, "{program} did not say {until}: {status}");
+            (status, took)
+        } else {
+            let status = command
+                .stdout(Stdio::null())
+                .status()
+                .with_context(|| program.clone())?;
+            (status, began.elapsed())
+        };
         println!("{} {}", took.as_nanos(), status.code().unwrap_or(-1));
     }
     Ok(())

@@ -36,7 +36,14 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// What apt has to bring, because Lonewire's package or a test asks for it: in the image as packages only. NetworkManager would bring polkit along.
-const OFFERED: &[&str] = &["network-manager", "polkitd", "xdg-dbus-proxy"];
+const OFFERED: &[&str] = &[
+    "iperf3",
+    "network-manager",
+    "nftables",
+    "polkitd",
+    "sudo",
+    "xdg-dbus-proxy",
+];
 
 /// Run in the new root. Nothing of it may need a network later, and the first boot is to be as quick as the second.
 const FINISH: &str = include_str!("finish.sh");
@@ -85,7 +92,10 @@ pub fn get(release: &str) -> Result<Image> {
 }
 
 /// Outside of the project, so that a fresh clone finds it.
-fn cache() -> Result<PathBuf> {
+///
+/// # Errors
+/// There is none.
+pub fn cache() -> Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)

@@ -1,8 +1,8 @@
 //! `cargo xtask vm`: the acceptance suite (`tests/vm`) on machines of their own, with the packages installed by apt, kernel WireGuard and everything that
 //! a machine has and a namespace has not. Must never call a test passed that the machine did not report.
 
-mod image;
-mod machine;
+pub mod image;
+pub mod machine;
 mod mutate;
 
 use std::{
@@ -32,7 +32,7 @@ use mutate::Mutation;
 /// What a release may take in emulation on two cores; half as much again ends it.
 const BUDGET: Duration = Duration::from_mins(14);
 /// The releases, the one that CI runs first.
-const RELEASES: &[&str] = &["bookworm", "trixie"];
+pub const RELEASES: &[&str] = &["bookworm", "trixie"];
 
 const RUN: &str = include_str!("run.sh");
 
@@ -184,22 +184,15 @@ fn payload(
     shell: bool,
 ) -> Result<PathBuf> {
     let root = work.join("payload");
-    for (folder, version) in [("new", order.version.as_str()), ("old", "0.0.9")] {
-        let folder = root.join(folder);
-        fs::create_dir_all(&folder)?;
-        let order = Order {
-            version: version.to_owned(),
-            ..order.clone()
-        };
-        deb(&order, Package::Main, &folder)?;
-    }
-    // Cargo may have built this very program anew meanwhile: its file is another then.
-    for (from, name) in [(suite, "vm"), (Path::new("/proc/self/exe"), "xtask")] {
-        let to = root.join(name);
-        fs::copy(from, &to)?;
-        cargo::run(Command::new("strip").arg(&to))?;
-    }
-    fs::write(root.join("run"), RUN)?;
+    pack(&root, order, RUN)?;
+    let old = root.join("old");
+    fs::create_dir(&old)?;
+    let older = Order {
+        version: "0.0.9".to_owned(),
+        ..order.clone()
+    };
+    deb(&older, Package::Main, &old)?;
+    stripped(suite, &root.join("vm"))?;
     fs::write(root.join("tests"), tests.join("\n") + "\n")?;
     if shell {
         fs::write(root.join("shell"), "")?;
@@ -207,4 +200,22 @@ fn payload(
     let disk = work.join("payload.img");
     image::disk(&root, &disk, "512M")?;
     Ok(disk)
+}
+
+/// What every payload holds: the package, this program, and the script that the machine runs at each boot.
+///
+/// # Errors
+/// A package cannot be made, or something cannot be copied.
+pub fn pack(root: &Path, order: &Order, run: &str) -> Result<()> {
+    let new = root.join("new");
+    fs::create_dir_all(&new)?;
+    deb(order, Package::Main, &new)?;
+    // Cargo may have built this very program anew meanwhile: its file is another then.
+    stripped(Path::new("/proc/self/exe"), &root.join("xtask"))?;
+    Ok(fs::write(root.join("run"), run)?)
+}
+
+fn stripped(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to)?;
+    cargo::run(Command::new("strip").arg(to))
 }
