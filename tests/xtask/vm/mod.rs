@@ -43,6 +43,9 @@ pub struct Arguments {
     /// Debian 13 as well as Debian 12
     #[arg(long)]
     full: bool,
+    /// The release that it runs on
+    #[arg(long, default_value = RELEASES[0], value_parser = RELEASES.to_vec(), conflicts_with = "full")]
+    release: String,
     /// Debug builds, for a developer in a hurry
     #[arg(long)]
     debug: bool,
@@ -77,11 +80,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let work = tempfile::tempdir()?;
     let payload = payload(work.path(), &order, &suite, &tests, arguments.shell)?;
     let (mut passed, mut failed, mut told) = (0, 0, 0);
-    for release in if arguments.full {
-        RELEASES
-    } else {
-        &RELEASES[..1]
-    } {
+    let one = [arguments.release.as_str()];
+    for release in if arguments.full { RELEASES } else { &one } {
         let image = image::get(release)?;
         if arguments.shell {
             return Machine::start(&image, &payload, work.path(), true)?.wait();
