@@ -18,10 +18,24 @@ impl Pair {
         let mut bytes = [0; 32];
         rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())
             .context("getrandom")?;
+        Ok(Self::of(bytes))
+    }
+
+    /// The pair of a private key that was written down.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn read(private: &str) -> Result<Self> {
+        let bytes = STANDARD.decode(private)?;
+        let bytes: [u8; 32] = bytes.try_into().ok().context("a key of another length")?;
+        Ok(Self::of(bytes))
+    }
+
+    fn of(bytes: [u8; 32]) -> Self {
         let secret = StaticSecret::from(bytes);
-        Ok(Self {
+        Self {
             private: STANDARD.encode(secret.to_bytes()),
             public: STANDARD.encode(PublicKey::from(&secret).as_bytes()),
-        })
+        }
     }
 }

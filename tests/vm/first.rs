@@ -3,20 +3,15 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{
-    system::{
-        Place, poll,
-        vpn::{HOST, INSIDE, SERVER, host_asked, host_dns},
-    },
-    tty::{Desk, LEADER},
+use lab::system::{
+    Place, poll,
+    vpn::{HOST, INSIDE, NAME, SERVER, host_asked, host_dns},
 };
-use nix::sys::termios::LocalFlags;
 
-use super::{Scene, Watch, is_loaded};
+use super::{PASSWORD, Scene, Watch, ask, is_loaded, person};
 
 /// Exit code of the command line for "not authorised".
 const NOT_AUTHORISED: i32 = 4;
-const PASSWORD: &str = "correct horse";
 
 #[test]
 fn the_main_job_goes_through_the_kernels_wireguard_whose_link_the_host_never_sees() -> Result<()> {
@@ -88,29 +83,15 @@ fn fallback_tunnels_of_the_kernel_are_told_from_leaks() -> Result<()> {
 #[test]
 fn polkit_asks_for_a_password_where_nobody_is_at_the_screen() -> Result<()> {
     let scene = Scene::get()?;
-    scene.system.add_user("bob", 61002, &[])?;
-    scene.sh(&format!("echo 'bob:{PASSWORD}' | chpasswd"))?;
+    person(scene.system, "bob", 61002, &[])?;
     let bob = scene.system.login("bob", Place::Remote)?;
-    let path = bob.write("bobs.conf", &scene.vpn.config(1)?)?;
-    let import = |name: &str, answers: &[&str]| -> Result<i32> {
-        let line = ["lonewire", "import", &path, "--name", name];
-        let command = bob.command(&[LEADER, &line].concat());
-        let mut desk = Desk::before(command, Some(61002))?;
-        for answer in answers {
-            desk.expect("assword:").context("nobody asks")?;
-            // Keys that came before the agent hides them are thrown away.
-            let hides = || {
-                let echoes = desk.modes().ok()?.local_flags.contains(LocalFlags::ECHO);
-                (!echoes).then_some(())
-            };
-            poll(Duration::from_secs(60), hides).context("the password would be shown")?;
-            desk.press(answer)?;
-        }
-        let code = desk
-            .end()
-            .with_context(|| format!("{name}: {:?}", desk.all()))?;
-        ensure!(!desk.all()?.contains(PASSWORD), "the password is shown");
-        Ok(code)
+    let path = bob.write("bobs.conf", &scene.vpn.config(2)?)?;
+    let import = |name: &str, answers: &[&str]| {
+        ask(
+            &bob,
+            &["lonewire", "import", &path, "--name", name],
+            answers,
+        )
     };
     // Nothing was answered: end of input, as Ctrl-C's neighbour; then a wrong word; then the right one.
     let names = || bob.check(&["lonewire", "list", "--json"]);
@@ -131,6 +112,34 @@ fn polkit_asks_for_a_password_where_nobody_is_at_the_screen() -> Result<()> {
     );
     let run = bob.run(&["lonewire", "--no-input", "run", "-t", "demo", "--", "true"])?;
     assert!(!run.status.success(), "{run:?}");
+    Ok(())
+}
+
+#[test]
+fn an_administrator_lets_a_tunnel_start_with_the_machine() -> Result<()> {
+    let scene = Scene::get()?;
+    person(scene.system, "carol", 61003, &["sudo"])?;
+    let set = ["lonewire", "edit", "demo", "--start", "boot"];
+    assert_eq!(ask(&scene.anna, &set, &["guess\r"])?, NOT_AUTHORISED);
+    assert_eq!(ask(&scene.anna, &set, &[&format!("{PASSWORD}\r")])?, 0);
+    // And one with her login, which needs nobody's word; an app of hers waits for it, once it is on its way up without having been asked for.
+    scene.vpn.import(&scene.anna, 1, "other")?;
+    scene
+        .anna
+        .check(&["lonewire", "edit", "other", "--start", "login"])?;
+    let unit = format!(
+        "[Service]\nType=oneshot\nTimeoutStartSec=300\nWorkingDirectory=%h\n\
+         ExecStartPre=sh -c 'until [ $(ls /run/netns | grep -c lw-) = 2 ]; do sleep 0.2; done; touch waits'\n\
+         ExecStart=lonewire run -t other --wait=20 -- curl -sS --max-time 20 -o page http://{NAME}/\n\
+         [Install]\nWantedBy=default.target\n"
+    );
+    scene.anna.check(&["mkdir", "-p", ".config/systemd/user"])?;
+    scene
+        .anna
+        .write(".config/systemd/user/waits.service", &unit)?;
+    scene
+        .anna
+        .check(&["systemctl", "--user", "enable", "waits.service"])?;
     Ok(())
 }
 
@@ -217,7 +226,7 @@ fn a_tunnel_outlives_jumps_of_the_clock_and_sleep() -> Result<()> {
 #[test]
 fn the_uplink_changes_by_networkmanager_which_never_gets_hold_of_the_tunnel() -> Result<()> {
     let scene = Scene::get()?;
-    scene.sh("DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --no-install-recommends install network-manager")?;
+    scene.install("network-manager")?;
     scene.up()?;
     let link = scene.link()?;
     // Another way to the server, from another address of the host's.

@@ -1,75 +1,60 @@
 //! After the reboot, which was not announced to anybody: what was saved is there, what ran is not; then upgrade and removal, in the order of names.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::system::{poll, vpn::INSIDE};
+use lab::system::poll;
 
-use super::Scene;
+use super::{Scene, Stream, served};
 
 #[test]
-fn a_saved_tunnels_are_there_and_nothing_else_is_left_of_before() -> Result<()> {
-    let scene = Scene::get()?;
-    assert!(
-        !scene
-            .system
-            .check(&["ip", "netns", "list"])?
-            .contains("lw-")
+fn a_what_starts_with_the_machine_is_there_before_anybody_and_nothing_else_is() -> Result<()> {
+    let (system, vpn) = served()?;
+    let up = || -> Result<usize> {
+        let list = system.check(&["ip", "netns", "list"])?;
+        Ok(list.matches("lw-").count())
+    };
+    // Whom the server has heard of.
+    let script = "ip netns exec vpn wg show wg0 dump | awk 'NR > 1 && $5 > 0 { print $4 }'";
+    let heard = || system.check(&["sh", "-euc", script]);
+    let address = format!("{}/32", vpn.address(0)?);
+    let comes = || heard().ok()?.contains(&address).then_some(());
+    poll(Duration::from_secs(120), comes)
+        .with_context(|| format!("{address} does not come: {}", system.last_words()))?;
+    assert_eq!(heard()?.lines().count(), 1);
+    assert_eq!(up()?, 1);
+    assert_eq!(
+        system.check(&["loginctl", "--no-legend", "list-sessions"])?,
+        ""
     );
+
+    // She logs in where there is no network yet: an app of hers waits for a tunnel that comes up by itself.
+    system.check(&["ip", "-n", "vpn", "link", "set", "uplink", "down"])?;
+    let scene = Scene::get()?;
+    let waits = || fs::exists("/home/anna/waits").ok()?.then_some(());
+    poll(Duration::from_secs(120), waits)
+        .with_context(|| format!("{:?}: {}", up(), system.last_words()))?;
+    assert_eq!(heard()?.lines().count(), 1);
+    system.check(&["ip", "-n", "vpn", "link", "set", "uplink", "up"])?;
+    let page = || {
+        let page = fs::read_to_string("/home/anna/page").ok()?;
+        (!page.is_empty()).then_some(page)
+    };
+    let page = poll(Duration::from_secs(120), page).with_context(|| system.last_words())?;
+    assert_eq!(up()?, 2);
+    ensure!(page.contains(vpn.address(1)?), "{page}");
     scene.fetch()
 }
 
 #[test]
 fn b_an_upgrade_and_a_downgrade_leave_a_stream_alone() -> Result<()> {
     let scene = Scene::get()?;
-    let ping = [
-        "lonewire", "run", "-t", "demo", "--", "ping", "-n", "-i", "0.5", INSIDE,
-    ];
-    let mut stream = scene
-        .anna
-        .command(&ping)
-        .stdin(Stdio::null())
-        .stdout(fs::File::create("/run/stream")?)
-        .spawn()?;
-    let answers = || -> Vec<u32> {
-        let text = fs::read_to_string("/run/stream").unwrap_or_default();
-        let number = |line: &str| {
-            line.split_once("icmp_seq=")?
-                .1
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        };
-        text.lines().filter_map(number).collect()
-    };
-    let flows = || {
-        let so_far = answers().last().copied().unwrap_or_default();
-        let arrived = || {
-            answers()
-                .last()
-                .is_some_and(|last| *last > so_far + 2)
-                .then_some(())
-        };
-        poll(Duration::from_secs(30), arrived).context("the stream does not flow")
-    };
-    flows()?;
-    let pid = scene.sh("pgrep -x -u anna ping")?;
+    let stream = Stream::start(scene)?;
     for version in ["old", "new"] {
-        scene.sh(&format!(
-            "DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --allow-downgrades install /payload/{version}/lonewire_*.deb"
-        ))?;
-        flows().context(version)?;
-        assert_eq!(scene.sh("pgrep -x -u anna ping")?, pid);
+        scene.install(&format!("/payload/{version}/lonewire_*.deb"))?;
+        stream.flows().context(version)?;
         scene.fetch()?;
     }
-    let all = answers();
-    ensure!(
-        all.windows(2).all(|pair| pair[1] == pair[0] + 1),
-        "an answer is missing: {all:?}"
-    );
-    scene.anna.check(&["lonewire", "stop", "--all"])?;
-    stream.wait()?;
     Ok(())
 }
 
@@ -81,7 +66,7 @@ fn c_the_journal_holds_no_secret_and_no_warning() -> Result<()> {
     for secret in scene.vpn.secrets() {
         ensure!(!journal.contains(secret), "a private key");
     }
-    // Of the first boot's, whose keys nobody knows any more: nothing that looks like one.
+    // Nor one that nobody told the suite of.
     let looks_so = |word: &str| {
         word.len() == 44
             && word.ends_with('=')

@@ -1,9 +1,9 @@
 //! A VPN server for a booted system: a network namespace in it, joined by a veth, with userspace WireGuard, DNS and web inside the tunnel.
 //! The system's own network has no other way out.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Session, System, connector::install_roles, poll};
 use crate::keys::Pair;
@@ -18,6 +18,8 @@ pub const INSIDE: &str = "10.77.0.1";
 pub const NAME: &str = "whoami.demo";
 /// Where the server's WireGuard interface and files are.
 const NETNS: &str = "vpn";
+/// Its private key and its clients', a line each: at another boot of the system it is the same server.
+const KEYS: &str = "var/lib/vpn-keys";
 
 /// A running server.
 #[derive(Debug)]
@@ -68,23 +70,21 @@ impl Vpn {
         link: impl FnOnce(&System) -> Result<()>,
     ) -> Result<Self> {
         let script = |text: &str| system.check(&["sh", "-euc", text]);
-        let server = Pair::new()?;
+        let mut pairs = keys(system, usize::from(clients) + 1)?.into_iter();
+        let server = pairs.next().context("no key")?;
         let mut text = format!(
             "[Interface]\nPrivateKey = {}\nListenPort = {PORT}\n",
             server.private
         );
         let mut list = Vec::new();
-        for number in 0..clients {
-            let Pair { private, public } = Pair::new()?;
+        for (number, Pair { private, public }) in pairs.enumerate() {
             let address = format!("10.77.0.{}", number + 10);
             text.push_str(&format!(
                 "[Peer]\nPublicKey = {public}\nAllowedIPs = {address}/32\n"
             ));
             list.push(Client { private, address });
         }
-        let file = system.root().join("run/vpn.conf");
-        fs::write(&file, text)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        write_secret(&system.root().join("run/vpn.conf"), &text)?;
 
         script(&format!(
             "ip netns add {NETNS}; ip link add uplink type veth peer name uplink netns {NETNS}
@@ -180,6 +180,33 @@ impl Vpn {
         session.check(&["lonewire", "import", &path, "--name", name])?;
         Ok(())
     }
+}
+
+/// So many pairs: those of an earlier boot, or new ones.
+fn keys(system: &System, count: usize) -> Result<Vec<Pair>> {
+    let file = system.root().join(KEYS);
+    if let Ok(text) = fs::read_to_string(&file) {
+        let pairs = text.lines().map(Pair::read).collect::<Result<Vec<_>>>()?;
+        ensure!(pairs.len() == count, "{count} keys, not {}", pairs.len());
+        return Ok(pairs);
+    }
+    let pairs = (0..count)
+        .map(|_| Pair::new())
+        .collect::<Result<Vec<_>>>()?;
+    let lines: String = pairs
+        .iter()
+        .map(|pair| format!("{}\n", pair.private))
+        .collect();
+    write_secret(&file, &lines)?;
+    Ok(pairs)
+}
+
+fn write_secret(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text)?;
+    Ok(fs::set_permissions(
+        file,
+        fs::Permissions::from_mode(0o600),
+    )?)
 }
 
 /// Runs a server in the namespace as a unit of the system.
