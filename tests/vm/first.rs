@@ -1,6 +1,9 @@
 //! After the first boot: the packages were installed a moment ago.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::system::{
@@ -8,7 +11,7 @@ use lab::system::{
     vpn::{HOST, INSIDE, NAME, SERVER, host_asked, host_dns},
 };
 
-use super::{PASSWORD, Scene, Watch, ask, is_loaded, person};
+use super::{PASSWORD, Scene, Stream, Watch, ask, is_loaded, person};
 
 /// Exit code of the command line for "not authorised".
 const NOT_AUTHORISED: i32 = 4;
@@ -262,4 +265,49 @@ fn the_uplink_changes_by_networkmanager_which_never_gets_hold_of_the_tunnel() ->
     );
     scene.sh("nmcli connection up first; nmcli connection down second")?;
     comes_from(HOST)
+}
+
+#[test]
+fn z_a_stream_outlives_restarts_of_all_that_serves_it() -> Result<()> {
+    let scene = Scene::get()?;
+    scene.install("network-manager")?;
+    scene.up()?;
+    let link = scene.link()?;
+    let links = Watch::start(&["ip", "monitor", "link"])?;
+    let stream = Stream::start(scene)?;
+    let units = [
+        "polkit",
+        "systemd-logind",
+        "systemd-resolved",
+        "nscd",
+        "avahi-daemon",
+        "NetworkManager",
+        "systemd-udevd",
+        "systemd-journald",
+        "lonewire-warden.socket",
+        "lonewire-helper",
+    ];
+    let restarts = units.map(|unit| format!("systemctl restart {unit}"));
+    let managers = ["daemon-reload", "daemon-reexec"].map(|verb| format!("systemctl {verb}"));
+    // The bus last, which takes more along than itself: some of its services do not look for a new one.
+    let bus = ["systemctl restart dbus".to_owned()];
+    for line in restarts.iter().chain(&managers).chain(&bus) {
+        let began = Instant::now();
+        let all_well = || -> Result<()> {
+            scene.sh(line)?;
+            stream.flows()?;
+            // A new app, and the tunnel as it was.
+            scene.fetch()?;
+            let listed = scene.anna.check(&["lonewire", "list", "-q"])?;
+            ensure!(listed.contains("demo\tprotected"), "{listed}");
+            Ok(())
+        };
+        all_well().with_context(|| format!("after {line}: {}", scene.system.last_words()))?;
+        println!("{line}: {:?}", began.elapsed());
+        assert_eq!(scene.link()?, link);
+    }
+    drop(stream);
+    let seen = links.end()?;
+    ensure!(!seen.contains("lw-") && !seen.contains(&link), "{seen}");
+    Ok(())
 }
