@@ -15,11 +15,16 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::addr;
+use crate::{addr, world::slowness};
 
 /// Between two of a kind.
 const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A slow machine has to carry less of it.
+fn pause() -> Duration {
+    PAUSE * slowness()
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -66,7 +71,7 @@ impl Traffic {
                 loop {
                     // Nobody may listen there, or there may be no way: that is no end.
                     let _ = socket.send_to(current(&text).as_bytes(), (ip, 80));
-                    thread::sleep(PAUSE);
+                    thread::sleep(pause());
                 }
             });
             thread::spawn(move || {
@@ -82,7 +87,7 @@ impl Traffic {
                     if request(ip, &format!("/{}", current(&text))).is_ok() {
                         counted.tcp.fetch_add(1, Relaxed);
                     }
-                    thread::sleep(PAUSE);
+                    thread::sleep(pause());
                 }
             });
         }
@@ -97,14 +102,14 @@ impl Traffic {
                         counted.dns.fetch_add(1, Relaxed);
                     }
                 });
-                thread::sleep(2 * PAUSE);
+                thread::sleep(2 * pause());
             }
         });
         let (counted, text) = (counts.clone(), marker.clone());
         thread::spawn(move || {
             loop {
                 let _ = stream(&text, &counted);
-                thread::sleep(PAUSE);
+                thread::sleep(pause());
             }
         });
         Ok(Self { counts, marker })
@@ -129,14 +134,14 @@ impl Traffic {
 }
 
 fn connect(ip: IpAddr, path: &str) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&(ip, 80).into(), PATIENCE)?;
+    let mut stream = TcpStream::connect_timeout(&(ip, 80).into(), PATIENCE * slowness())?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {ip}\r\n\r\n")?;
     Ok(stream)
 }
 
 fn request(ip: IpAddr, path: &str) -> Result<()> {
     let mut stream = connect(ip, path)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(PATIENCE * slowness()))?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     text.split_once("\r\n\r\n").context("no answer")?;
@@ -150,7 +155,7 @@ fn stream(marker: &Arc<Mutex<String>>, counts: &Counts) -> Result<()> {
     let (mut up, text) = (stream.try_clone()?, marker.clone());
     thread::spawn(move || {
         while up.write_all(current(&text).as_bytes()).is_ok() {
-            thread::sleep(PAUSE);
+            thread::sleep(pause());
         }
     });
     let mut buffer = [0; 4096];

@@ -5,10 +5,12 @@ mod servers;
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -49,8 +51,17 @@ pub struct Moved {
     pub endpoints: Vec<SocketAddr>,
 }
 
-/// How long anything in a world may take to get ready.
+/// How long anything in a world may take to get ready, on a machine that is none of software.
 pub const READY: Duration = Duration::from_secs(15);
+
+/// By how much deadlines of worlds are longer here: an emulated processor is slower by about that.
+pub fn slowness() -> u32 {
+    static SLOWNESS: OnceLock<u32> = OnceLock::new();
+    *SLOWNESS.get_or_init(|| {
+        let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        if text.contains("QEMU TCG") { 6 } else { 1 }
+    })
+}
 
 impl World {
     /// Makes a world and starts all that its `spec` names.
@@ -189,11 +200,12 @@ fn keep_to_oneself() -> Result<()> {
     Ok(())
 }
 
-/// Asks again every 5 ms until it is so.
+/// Asks again every 5 ms until it is so; on a slow machine less often, for longer.
 ///
 /// # Errors
 /// It is not so by the deadline, or asking fails.
 pub fn until(limit: Duration, what: &str, mut check: impl FnMut() -> Result<bool>) -> Result<()> {
+    let limit = limit * slowness();
     let end = Instant::now() + limit;
     loop {
         if check().with_context(|| format!("waiting for {what}"))? {
@@ -204,6 +216,6 @@ pub fn until(limit: Duration, what: &str, mut check: impl FnMut() -> Result<bool
             "waited {} s for {what}",
             limit.as_secs()
         );
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5) * slowness());
     }
 }

@@ -26,7 +26,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    Marker, Person, Running, World, identity, init::ROLES, rights, traffic::Traffic, world::READY,
+    Marker, Person, Running, World, identity,
+    init::ROLES,
+    rights,
+    traffic::Traffic,
+    world::{READY, slowness},
 };
 use shot::{Outcome, Shot};
 
@@ -154,7 +158,10 @@ fn take(path: &str, target: SocketAddr, bytes: &[u8]) -> Result<Value> {
 
 /// By glibc in a fresh process, which remembers nothing of earlier look-ups.
 fn lookup(name: &str) -> Result<Value> {
-    let options = format!("timeout:{} attempts:1", PATIENCE.as_secs());
+    let options = format!(
+        "timeout:{} attempts:1",
+        PATIENCE.as_secs() * u64::from(slowness())
+    );
     let out = Command::new("getent")
         .args(["ahosts", name])
         .env("RES_OPTIONS", options)

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{look, raw, sockets};
+use crate::world::slowness;
 
 /// One try.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -201,7 +202,7 @@ fn program(line: &[String], marker: &str) -> Result<String> {
         .map(|word| word.replace("MARKER", marker).replace("BYTES", &escaped));
     // Its own words are in English, and it ends.
     let out = Command::new("timeout")
-        .args(["-k", "1", "5"])
+        .args(["-k", "1", &(5 * slowness()).to_string()])
         .args(line)
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())

@@ -17,6 +17,7 @@ use rustix::net::{
 };
 
 use super::shot::How;
+use crate::world::slowness;
 
 /// For a connection; a socket whose peer never answers gives up then.
 const PATIENCE: Duration = Duration::from_millis(2500);
@@ -37,8 +38,8 @@ fn family(ip: IpAddr) -> AddressFamily {
 fn open(ip: IpAddr, kind: SocketType, protocol: Option<u32>) -> Result<OwnedFd> {
     let protocol = protocol.and_then(NonZeroU32::new).map(Protocol::from_raw);
     let socket = socket_with(family(ip), kind, SocketFlags::CLOEXEC, protocol).context("socket")?;
-    option::set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE))?;
-    option::set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER))?;
+    option::set_socket_timeout(&socket, Timeout::Send, Some(PATIENCE * slowness()))?;
+    option::set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER * slowness()))?;
     Ok(socket)
 }
 

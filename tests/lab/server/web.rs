@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::Log;
+use crate::world::slowness;
 
 /// The role: serves until it is killed; `taking` are the TCP ports that answer nothing. Prints a line once it listens.
 ///
@@ -101,7 +102,7 @@ fn reply(stream: TcpStream, log: &Log) -> Result<()> {
         // A megabit a second, so that a stall shows at once and the machine stays free.
         loop {
             out.write_all(&[b'.'; 1250])?;
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10) * slowness());
         }
     }
     let body = format!("{}\n", peer.ip().to_canonical());

@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{PATH, READY, World, log_file, until};
+use super::{PATH, READY, World, log_file, slowness, until};
 use crate::{Program, init::ROLES, users::Person};
 
 /// What a program left behind.
@@ -234,7 +234,8 @@ impl World {
     }
 
     fn finish(&self, network: &str, person: Option<&Person>, line: &[&str]) -> Result<Output> {
-        let mut whole = vec!["timeout", "-k", "1", "30"];
+        let limit = (30 * slowness()).to_string();
+        let mut whole = vec!["timeout", "-k", "1", &limit];
         whole.extend(line);
         let out = self
             .command(network, person, &whole)?
