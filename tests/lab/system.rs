@@ -86,7 +86,7 @@ impl System {
     /// Not root, or this is no machine that was made for it.
     pub fn here() -> Result<Self> {
         ensure!(
-            Path::new(THROW_AWAY).exists() && nix::unistd::geteuid().is_root(),
+            is_throw_away() && nix::unistd::geteuid().is_root(),
             "this machine was not made for a suite: cargo xtask vm"
         );
         Ok(Self {
@@ -403,6 +403,11 @@ pub fn poll<T>(within: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T
         }
         sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether this machine was made to be thrown away: what is all of its own may be changed.
+pub fn is_throw_away() -> bool {
+    Path::new(THROW_AWAY).exists()
 }
 
 /// Where cgroup2 is mounted on this machine.

@@ -15,13 +15,14 @@ mod verdict;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    process::Command,
     sync::Mutex,
     thread,
     time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     dice::Dice,
@@ -31,8 +32,47 @@ use crate::{
 pub use state::State;
 pub use table::Table;
 
+/// Which WireGuard the tunnel has. The helper chooses it by itself, and has to choose what is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    Kernel,
+    Userspace,
+}
+
+impl Backend {
+    /// What the helper is to choose on this machine.
+    ///
+    /// # Errors
+    /// It cannot be tried.
+    pub fn of_this_machine() -> Result<Self> {
+        let line = ["--net", "ip", "link", "add", "wg0", "type", "wireguard"];
+        let tried = Command::new("unshare").args(line).output();
+        Ok(if tried.context("unshare")?.status.success() {
+            Self::Kernel
+        } else {
+            Self::Userspace
+        })
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Userspace => "userspace",
+        }
+    }
+
+    /// What ip-link(8) calls a link of it.
+    fn link_kind(self) -> &'static str {
+        match self {
+            Self::Kernel => "wireguard",
+            Self::Userspace => "tun",
+        }
+    }
+}
+
 /// What is tried inside (SECURITY 2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stimulus {
     S01,
     S02,
@@ -129,25 +169,30 @@ impl Stimulus {
 }
 
 /// Why a cell is not run: there are no other reasons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// What is promised of programs that ask others is not built yet.
     WaitsForApps,
     /// Nothing can be launched in this state, and the stimulus is a launch.
     NothingStarts,
+    /// The state is of the data plane's process, which the kernel's WireGuard has not.
+    NoDataPlane,
 }
 
 impl Reason {
+    pub const ALL: [Self; 3] = [Self::WaitsForApps, Self::NothingStarts, Self::NoDataPlane];
+
     pub fn words(self) -> &'static str {
         match self {
             Self::WaitsForApps => "waits for the work on apps",
             Self::NothingStarts => "nothing is started in this state",
+            Self::NoDataPlane => "the kernel's WireGuard has no process",
         }
     }
 }
 
 /// What came of a cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub enum Verdict {
     Pass,
@@ -161,7 +206,7 @@ pub enum Verdict {
 }
 
 /// One of the matrix.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cell {
     pub stimulus: Stimulus,
     pub state: State,
@@ -175,11 +220,12 @@ pub struct Cell {
 }
 
 /// What is not run, and why.
-pub fn not_applicable(stimulus: Stimulus, state: State) -> Option<Reason> {
+pub fn not_applicable(stimulus: Stimulus, state: State, backend: Backend) -> Option<Reason> {
     match stimulus {
         Stimulus::S20 | Stimulus::S21 | Stimulus::S22 => Some(Reason::WaitsForApps),
         // The socket is handed in at a launch.
         Stimulus::S19 if !state.launches() => Some(Reason::NothingStarts),
+        _ if !state.is_of(backend) => Some(Reason::NoDataPlane),
         _ => None,
     }
 }
@@ -188,6 +234,7 @@ pub fn not_applicable(stimulus: Stimulus, state: State) -> Option<Reason> {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
+    pub backend: Backend,
     pub states: BTreeSet<State>,
     pub stimuli: BTreeSet<Stimulus>,
     /// Worlds at once.
@@ -197,9 +244,9 @@ pub struct Plan {
 }
 
 /// A leak that a test of the matrix plants in every world of a run: cells have to fail then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Plant {
-    /// The data plane sends packets as they are.
+    /// The data plane sends packets as they are; the kernel's is not replaced.
     PlainForwarder,
     /// The namespace has another link, to the host.
     Link,
@@ -210,6 +257,7 @@ pub enum Plant {
 /// A world to run in.
 #[derive(Debug, Clone)]
 struct Job {
+    backend: Backend,
     plant: Option<Plant>,
     state: State,
     /// Which form of the fault.
@@ -259,8 +307,9 @@ fn jobs(plan: &Plan) -> Vec<Job> {
                     family: families[variant],
                 });
             }
-            if plan.states.contains(&state) {
+            if plan.states.contains(&state) && state.is_of(plan.backend) {
                 jobs.push(Job {
+                    backend: plan.backend,
                     plant: plan.plant,
                     state,
                     variant,
@@ -340,13 +389,14 @@ fn cells(plan: &Plan, done: &[Done]) -> Vec<Cell> {
     for state in &plan.states {
         for stimulus in &plan.stimuli {
             let worlds: Vec<_> = done.iter().filter(|(job, _)| job.state == *state).collect();
-            cells.push(cell(*stimulus, *state, &worlds));
+            let reason = not_applicable(*stimulus, *state, plan.backend);
+            cells.push(cell(*stimulus, *state, reason, &worlds));
         }
     }
     cells
 }
 
-fn cell(stimulus: Stimulus, state: State, worlds: &[&Done]) -> Cell {
+fn cell(stimulus: Stimulus, state: State, reason: Option<Reason>, worlds: &[&Done]) -> Cell {
     let mut cell = Cell {
         stimulus,
         state,
@@ -355,7 +405,7 @@ fn cell(stimulus: Stimulus, state: State, worlds: &[&Done]) -> Cell {
         shots: 0,
         said: Vec::new(),
     };
-    if let Some(reason) = not_applicable(stimulus, state) {
+    if let Some(reason) = reason {
         cell.verdict = Verdict::NotApplicable { reason };
         return cell;
     }

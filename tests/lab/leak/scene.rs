@@ -8,7 +8,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Job, Plant};
+use super::{Backend, Job, Plant};
 use crate::{
     ALICE, BOB, Marker, Program, Running, Spec, World, addr,
     bus::StandIn,
@@ -16,6 +16,7 @@ use crate::{
     frame::Mac,
     net::{self, Sabotage},
     probe::Probe,
+    system,
     world::{Hung, READY, until},
 };
 
@@ -34,6 +35,7 @@ pub(super) const SERVICES: [&str; 5] = [
 pub(super) struct Scene {
     pub world: World,
     pub variant: usize,
+    backend: Backend,
     /// The tunnel's link and namespace, once there is one.
     pub link: String,
     pub namespace: String,
@@ -83,6 +85,7 @@ impl Scene {
         let mut scene = Self {
             world,
             variant: job.variant,
+            backend: job.backend,
             link: String::new(),
             namespace: String::new(),
             inside: None,
@@ -128,11 +131,36 @@ impl Scene {
             .pinned()?
             .pop()
             .context("no namespace of the tunnel's")?;
+        self.check_backend()?;
         self.inside = Some(inside);
         self.root = Some(Probe::of_root(&self.world, &self.namespace)?);
         if protected {
             self.flows("before the fault", Duration::ZERO)?;
         }
+        Ok(())
+    }
+
+    /// The helper has chosen what the table will say.
+    fn check_backend(&self) -> Result<()> {
+        let line = [
+            "ip",
+            "-n",
+            &self.namespace,
+            "-details",
+            "-json",
+            "link",
+            "show",
+            &self.link,
+        ];
+        let text = self.world.run_in("host", &line)?.ok()?.stdout;
+        let found: serde_json::Value = serde_json::from_str(&text)?;
+        let kind = found.pointer("/0/linkinfo/info_kind");
+        let kind = kind.and_then(serde_json::Value::as_str);
+        let wanted = self.backend.link_kind();
+        ensure!(
+            kind == Some(wanted),
+            "the helper made a link of the kind {kind:?}, not {wanted}"
+        );
         Ok(())
     }
 
@@ -292,15 +320,22 @@ impl Scene {
 
     /// All of the product stands still, and then goes on.
     pub fn freeze(&mut self, time: Duration) -> Result<()> {
-        let hung = self.world.hang_all(&[
-            Program::Helper,
-            Program::DataPlane,
-            Program::Warden,
-            Program::Bus,
-        ])?;
+        let mut all = vec![Program::Helper, Program::Warden, Program::Bus];
+        if self.backend == Backend::Userspace {
+            all.push(Program::DataPlane);
+        }
+        let hung = self.world.hang_all(&all)?;
         thread::sleep(time);
         drop(hung);
         Ok(())
+    }
+
+    /// The clock of the whole machine jumps, where that is one to throw away.
+    pub fn jump(&self, by: &str) -> Result<()> {
+        if !system::is_throw_away() {
+            return Ok(());
+        }
+        self.sh(&format!("date --set '{by}'"))
     }
 
     /// A configuration that leaves only the server itself within reach.

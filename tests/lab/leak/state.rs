@@ -4,12 +4,12 @@ use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::scene::Scene;
+use super::{Backend, scene::Scene};
 use crate::{ALICE, BOB, Program, net};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum State {
     F00,
     F01,
@@ -99,7 +99,9 @@ impl State {
             Self::F09 => "the host's DNS changes; its name services start after the app",
             Self::F10 => "the tunnel is off, its apps run on; the helper dies then too",
             Self::F11 => "a stranger holds the namespace; launches race with the end",
-            Self::F12 => "everything stood still, for 10 s; for 200 s",
+            Self::F12 => {
+                "everything stood still, for 10 s, and the machine's clock jumped by an hour where it may; for 200 s"
+            }
             Self::F13 => {
                 "the configuration is edited and another one taken over; the running peer is changed"
             }
@@ -122,13 +124,20 @@ impl State {
         )
     }
 
+    /// Whether it can be brought about with a backend.
+    pub fn is_of(self, backend: Backend) -> bool {
+        self != Self::F06 || backend == Backend::Userspace
+    }
+
     pub fn wants_another_uplink(self) -> bool {
         self == Self::F08
     }
 
     /// Of the form in a world.
-    pub fn flow(self, variant: usize) -> Flow {
+    pub fn flow(self, variant: usize, backend: Backend) -> Flow {
         match (self, variant) {
+            // The kernel neither stands still nor ends with Lonewire's processes.
+            (Self::F12, _) | (Self::F19, 1) if backend == Backend::Kernel => Flow::GoesOn,
             (
                 Self::F00 | Self::F04 | Self::F05 | Self::F09 | Self::F15 | Self::F16 | Self::F17,
                 _,
@@ -144,13 +153,14 @@ impl State {
 
     /// Whether nothing at all can come out of the tunnel while the fault lasts: where something does, it was no fault. A link that is
     /// deleted is not among them: the helper makes it anew.
-    pub(super) fn is_silent(self, variant: usize) -> bool {
-        matches!(
-            (self, variant),
+    pub(super) fn is_silent(self, variant: usize, backend: Backend) -> bool {
+        match (self, variant) {
             (Self::F01 | Self::F02 | Self::F10, _)
-                | (Self::F03 | Self::F11 | Self::F18, 0)
-                | (Self::F06 | Self::F13 | Self::F14 | Self::F19, 1)
-        )
+            | (Self::F03 | Self::F11 | Self::F18, 0)
+            | (Self::F06 | Self::F13 | Self::F14, 1) => true,
+            (Self::F19, 1) => backend == Backend::Userspace,
+            _ => false,
+        }
     }
 
     /// Before the tunnel is brought up.
@@ -204,10 +214,15 @@ impl State {
                 scene.world.cli(&ALICE, &["down", "--force", "demo"])?.ok()?;
                 Ok(())
             }
-            (Self::F12, variant) => scene.freeze(if variant == 0 { SHORT } else { LONG }),
+            // Back first: what is sealed with a later time would be refused for an hour, by servers of other worlds too.
+            (Self::F12, 0) => {
+                scene.jump("-1 hour")?;
+                scene.freeze(SHORT)
+            }
+            (Self::F12, _) => scene.freeze(LONG),
             (Self::F13, 0) => scene.edit(),
             (Self::F13, _) => scene.sh(&format!(
-                "wg set {link} peer $(wg show {link} peers) allowed-ips 10.66.0.1/32 endpoint {}",
+                "ip netns exec {namespace} sh -ec 'wg set {link} peer $(wg show {link} peers) allowed-ips 10.66.0.1/32 endpoint {}'",
                 scene.world.spec.endpoint(1)
             )),
             (Self::F14, 0) => scene.sh(FORWARDS),
@@ -231,7 +246,7 @@ impl State {
                 Ok(())
             }
             (Self::F18, 0) => scene.sh(&format!(
-                "nft flush ruleset; wg set {link} peer $(wg show {link} peers) remove"
+                "nft flush ruleset; ip netns exec {namespace} sh -ec 'wg set {link} peer $(wg show {link} peers) remove'"
             )),
             (Self::F18, _) => scene.sh(&format!(
                 "ip -n {namespace} link del {link} || true; ip netns del {namespace}"
@@ -312,6 +327,7 @@ impl State {
                 scene.uplink(0, true)?;
                 scene.uplink(1, true)
             }
+            (Self::F12, 0) => scene.jump("+1 hour"),
             (Self::F14, _) => scene.sh("nft flush ruleset"),
             (Self::F15, _) => scene.limit_helper(4096),
             _ => Ok(()),

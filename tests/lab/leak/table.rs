@@ -4,21 +4,23 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Cell, Plan, Reason, State, Stimulus, Verdict};
+use super::{Backend, Cell, Plan, Reason, State, Stimulus, Verdict};
+use crate::system;
 
 /// All cells of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Table {
     pub seed: u64,
-    /// Which WireGuard.
-    pub backend: &'static str,
+    pub backend: Backend,
+    /// Whether the machine's clock jumped for it, as it may on one that is thrown away.
+    pub clock_jumps: bool,
     pub seconds: u64,
     pub pass: usize,
     pub fail: usize,
@@ -29,18 +31,37 @@ pub struct Table {
 
 impl Table {
     pub(super) fn new(plan: &Plan, cells: Vec<Cell>, took: Duration) -> Self {
+        let mut table = Self {
+            seed: plan.seed,
+            backend: plan.backend,
+            clock_jumps: plan.states.contains(&State::F12) && system::is_throw_away(),
+            seconds: took.as_secs(),
+            pass: 0,
+            fail: 0,
+            not_applicable: 0,
+            shots: 0,
+            cells,
+        };
+        table.count();
+        table
+    }
+
+    /// With the cells of another run with the same seed and backend.
+    pub fn add(&mut self, other: Self) {
+        self.cells.extend(other.cells);
+        self.seconds += other.seconds;
+        self.clock_jumps |= other.clock_jumps;
+        self.count();
+    }
+
+    fn count(&mut self) {
+        let cells = &self.cells;
         let count =
             |is: fn(&Verdict) -> bool| cells.iter().filter(|cell| is(&cell.verdict)).count();
-        Self {
-            seed: plan.seed,
-            backend: "userspace",
-            seconds: took.as_secs(),
-            pass: count(|verdict| *verdict == Verdict::Pass),
-            fail: count(|verdict| matches!(verdict, Verdict::Fail { .. })),
-            not_applicable: count(|verdict| matches!(verdict, Verdict::NotApplicable { .. })),
-            shots: cells.iter().map(|cell| cell.shots).sum(),
-            cells,
-        }
+        self.pass = count(|verdict| *verdict == Verdict::Pass);
+        self.fail = count(|verdict| matches!(verdict, Verdict::Fail { .. }));
+        self.not_applicable = count(|verdict| matches!(verdict, Verdict::NotApplicable { .. }));
+        self.shots = cells.iter().map(|cell| cell.shots).sum();
     }
 
     /// In one line.
@@ -74,7 +95,7 @@ impl Table {
         let mut text = format!(
             "# Leak matrix\n\n{}. WireGuard: {}.\n\n| |",
             self.summary(),
-            self.backend
+            self.backend.word()
         );
         for state in &states {
             let _ = write!(text, " {state:?} |");
@@ -118,7 +139,7 @@ impl Table {
             );
         }
         text += "\n## Not applicable\n\n";
-        for reason in [Reason::WaitsForApps, Reason::NothingStarts] {
+        for reason in Reason::ALL {
             let cells: Vec<_> = self
                 .cells
                 .iter()
@@ -129,7 +150,15 @@ impl Table {
                 let _ = writeln!(text, "- {}: {}", reason.words(), cells.join(", "));
             }
         }
-        text += "\nNot in this table: real jumps of the clock (they want a virtual machine) and strict apps (not built yet).\n";
+        let jumps = if self.clock_jumps {
+            ""
+        } else {
+            "real jumps of the clock (they want a virtual machine) and "
+        };
+        let _ = writeln!(
+            text,
+            "\nNot in this table: {jumps}strict apps (not built yet)."
+        );
         let failures = self.failures();
         if !failures.is_empty() {
             text += "\n## Failures\n\n";
@@ -140,17 +169,19 @@ impl Table {
         text
     }
 
-    /// Writes `leak-SEED.json` and `.md` into a folder.
+    /// Writes `BACKEND-SEED.json` and `.md` into a folder; where the latter is.
     ///
     /// # Errors
     /// It cannot.
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder)?;
-        let path = folder.join(format!("leak-{}", self.seed));
+        let path = folder.join(format!("{}-{}", self.backend.word(), self.seed));
         fs::write(
             path.with_extension("json"),
             serde_json::to_string_pretty(self)? + "\n",
         )?;
-        Ok(fs::write(path.with_extension("md"), self.markdown())?)
+        let path = path.with_extension("md");
+        fs::write(&path, self.markdown())?;
+        Ok(path)
     }
 }

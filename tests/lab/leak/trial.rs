@@ -166,7 +166,7 @@ fn trial(
     for frame in &inner {
         arrived.extend(finder.all(&frame.bytes));
     }
-    let flow = job.state.flow(job.variant);
+    let flow = job.state.flow(job.variant, job.backend);
     job.state.clear(scene).context("the end of the fault")?;
     if stimuli.contains(&Stimulus::S23)
         && flow != Flow::Ends

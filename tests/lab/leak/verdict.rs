@@ -81,12 +81,12 @@ pub(super) fn flows(
             ));
         }
     }
-    if job.state.is_silent(job.variant) && arrived {
+    if job.state.is_silent(job.variant, job.backend) && arrived {
         entry
             .why
             .push("traffic came out at the server: there was no fault".into());
     }
-    if must_arrive(job, job.state.flow(job.variant)) && !arrived {
+    if must_arrive(job, job.state.flow(job.variant, job.backend)) && !arrived {
         entry
             .why
             .push("traffic did not come out at the server".into());

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{
     Baseline,
     dice::Dice,
-    leak::{Plan, State, Stimulus, run as run_plan},
+    leak::{Backend, Plan, State, Stimulus, run as run_plan},
     programs,
 };
 
@@ -44,6 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let before = Baseline::take()?;
     let plan = Plan {
         seed,
+        backend: Backend::of_this_machine()?,
         states: states.into_iter().collect(),
         stimuli: stimuli.into_iter().collect(),
         workers: arguments.workers,
@@ -51,12 +52,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let table = run_plan(&plan, &|line| println!("{line}"))?;
     let folder = programs::target()?.join("leak");
-    table.write(&folder)?;
+    let file = table.write(&folder)?;
     for line in table.failures() {
         println!("FAIL {line}");
     }
     println!("{}", table.summary());
-    println!("{}", folder.join(format!("leak-{seed}.md")).display());
+    println!("{}", file.display());
     before.assert_same()?;
     ensure!(table.fail == 0, "{} cells fail", table.fail);
     Ok(())
