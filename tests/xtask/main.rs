@@ -64,6 +64,9 @@ enum Command {
         #[arg(long)]
         pairs: usize,
     },
+    /// The leak matrix as `vm` has it run in its machine.
+    #[command(hide = true)]
+    LeakInVm(vm::leak::Inside),
     /// What a world's own processes are started as.
     #[command(hide = true)]
     Role {
@@ -97,6 +100,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Stopwatch { until, line } => bench::stopwatch(until.as_deref(), &line),
         Command::BenchInVm { pairs } => bench::vm::inside(pairs),
+        Command::LeakInVm(arguments) => vm::leak::inside(&arguments),
         Command::Role { role } => role.play(),
     }
 }

@@ -45,6 +45,9 @@ const OFFERED: &[&str] = &[
     "xdg-dbus-proxy",
 ];
 
+/// What worlds need beside what is there by then; apt brings it before the leak matrix, which comes last.
+pub const FOR_WORLDS: &[&str] = &["nftables", "wireguard-go"];
+
 /// Run in the new root. Nothing of it may need a network later, and the first boot is to be as quick as the second.
 const FINISH: &str = include_str!("finish.sh");
 
@@ -62,7 +65,7 @@ pub struct Image {
 /// No cache folder, or a tool fails.
 pub fn get(release: &str) -> Result<Image> {
     let mut hasher = DefaultHasher::new();
-    (PACKAGES, OFFERED, FINISH).hash(&mut hasher);
+    (PACKAGES, OFFERED, FOR_WORLDS, FINISH).hash(&mut hasher);
     let cache = cache()?;
     let folder = cache.join(format!("{release}-{:016x}", hasher.finish()));
     if !folder.is_dir() {
@@ -140,7 +143,7 @@ fn make(release: &str, folder: &Path) -> Result<()> {
             .args(["--mount", "--propagation", "private", "chroot"])
             .arg(&root)
             .args(["/bin/sh", "-c", FINISH])
-            .env("OFFERED", OFFERED.join(" "))
+            .env("OFFERED", [OFFERED, FOR_WORLDS].concat().join(" "))
             .env("PATH", lab::world::PATH)
             .stdout(fs::File::create(folder.join("finish.log"))?),
     )?;

@@ -2,6 +2,7 @@
 //! a machine has and a namespace has not. Must never call a test passed that the machine did not report.
 
 pub mod image;
+pub mod leak;
 pub mod machine;
 mod mutate;
 
@@ -40,12 +41,18 @@ const RUN: &str = include_str!("run.sh");
 pub struct Arguments {
     /// Only the tests whose names hold this
     name: Option<String>,
-    /// Debian 13 as well as Debian 12
+    /// Debian 13 as well as Debian 12, and the leak matrix in all states
     #[arg(long)]
     full: bool,
     /// The release that it runs on
     #[arg(long, default_value = RELEASES[0], value_parser = RELEASES.to_vec(), conflicts_with = "full")]
     release: String,
+    /// Choose states and uplinks of the leak matrix as the run with this seed did
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Plant a leak first: the matrix has to fail
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["full", "mutate", "shell"])]
+    plant: Option<lab::leak::Plant>,
     /// Debug builds, for a developer in a hurry
     #[arg(long)]
     debug: bool,
@@ -73,12 +80,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let suite = suite()?;
     let mut tests = tests(&suite)?;
+    let matrix = leak::Matrix::new(arguments.seed, arguments.plant)?;
+    tests.extend(matrix.tests(arguments.full || arguments.name.is_some()));
     if let Some(name) = &arguments.name {
         tests.retain(|test| test.contains(name.as_str()));
         ensure!(!tests.is_empty(), "no test has {name} in its name");
     }
     let work = tempfile::tempdir()?;
-    let payload = payload(work.path(), &order, &suite, &tests, arguments.shell)?;
+    let payload = payload(
+        work.path(),
+        &order,
+        &suite,
+        &tests,
+        &matrix,
+        arguments.shell,
+    )?;
     let (mut passed, mut failed, mut told) = (0, 0, 0);
     let one = [arguments.release.as_str()];
     for release in if arguments.full { RELEASES } else { &one } {
@@ -90,7 +106,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let mut machine = Machine::start(&image, &payload, work.path(), false)?;
         println!("Debian {release}, by {}", machine.processor);
         let mut good = BTreeSet::new();
-        let ended = machine.listen(BUDGET * 3 / 2, |line| {
+        let mut found = leak::Found::default();
+        let within = BUDGET * 3 / 2 + leak::time(&tests);
+        let ended = machine.listen(within, |line| {
+            if found.take(line) {
+                return;
+            }
             println!("{:4} s  {line}", began.elapsed().as_secs());
             let Some((name, word)) = line
                 .strip_prefix("test ")
@@ -107,6 +128,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         if let Err(error) = ended {
             println!("{error:#}");
         }
+        found.write(release)?;
         for test in tests.iter().filter(|test| !good.contains(*test)) {
             println!("not passed: {test}");
         }
@@ -120,13 +142,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     println!("{passed} passed, {failed} failed");
-    match (arguments.mutate, failed, told) {
-        (None, 0, _) => {}
-        (None, _, _) => bail!("not all passed"),
-        (Some(_), 0, _) => bail!("the suite did not notice"),
+    let is_broken = arguments.mutate.is_some() || arguments.plant.is_some();
+    match (is_broken, failed, told) {
+        (false, 0, _) => {}
+        (false, _, _) => bail!("not all passed"),
+        (true, 0, _) => bail!("the suite did not notice"),
         // A machine that did not start has noticed nothing.
-        (Some(_), _, 0) => bail!("no test said that it failed"),
-        (Some(_), _, _) => println!("the suite noticed"),
+        (true, _, 0) => bail!("no test said that it failed"),
+        (true, _, _) => println!("the suite noticed"),
     }
     Ok(())
 }
@@ -181,6 +204,7 @@ fn payload(
     order: &Order,
     suite: &Path,
     tests: &[String],
+    matrix: &leak::Matrix,
     shell: bool,
 ) -> Result<PathBuf> {
     let root = work.join("payload");
@@ -193,6 +217,11 @@ fn payload(
     };
     deb(&older, Package::Main, &old)?;
     stripped(suite, &root.join("vm"))?;
+    // What sends, records and judges frames is too slow as it is built for developers.
+    if let Some(program) = leak::program(tests)? {
+        stripped(&program, &root.join("xtask"))?;
+    }
+    matrix.pack(order, &root.join("leak"))?;
     fs::write(root.join("tests"), tests.join("\n") + "\n")?;
     if shell {
         fs::write(root.join("shell"), "")?;

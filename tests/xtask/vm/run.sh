@@ -33,6 +33,9 @@ if [ -n "$tests" ]; then
 fi
 if [ "$boot" = 1 ] && grep -q '^second::' /payload/tests; then
     systemctl reboot
-else
-    systemctl poweroff
+    exit
 fi
+if grep -q '^leak::' /payload/tests; then
+    sh /payload/leak/run
+fi
+systemctl poweroff

@@ -1,0 +1,204 @@
+//! The leak matrix of the kernel backend: run in the virtual machine, in worlds made there, by this same program, and its table brought out over the
+//! serial line. A test a state. Must never count a state whose tunnel was not the kernel's.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{
+    Baseline,
+    dice::Dice,
+    install,
+    leak::{Backend, Plan, Plant, State, Stimulus, Table, run},
+    package::Order,
+    programs,
+};
+
+use super::image;
+use crate::cargo;
+
+/// How many states a run has that is not of all: what fits into the time of `BUDGET` beside the suite.
+const CHOSEN: usize = 2;
+/// What a state may take in emulation on two cores, the longest.
+const STATE: Duration = Duration::from_mins(6);
+/// Before a test's cells, as JSON, on the serial line.
+const TABLE: &str = "leak table ";
+const PREFIX: &str = "leak::";
+
+const RUN: &str = include_str!("leak.sh");
+
+/// What is run of it.
+#[derive(Debug)]
+pub struct Matrix {
+    seed: u64,
+    plant: Option<Plant>,
+}
+
+impl Matrix {
+    /// # Errors
+    /// No chance to be had.
+    pub fn new(seed: Option<u64>, plant: Option<Plant>) -> Result<Self> {
+        let seed = match seed {
+            Some(seed) => seed,
+            None => Dice::new("leak")?.seed(),
+        };
+        Ok(Self { seed, plant })
+    }
+
+    /// A test a state: all that there are of the kernel's WireGuard, or some by the seed.
+    pub fn tests(&self, all: bool) -> Vec<String> {
+        let mut states: Vec<_> = State::ALL.into();
+        states.retain(|state| state.is_of(Backend::Kernel));
+        if !all {
+            let mut dice = Dice::of(self.seed);
+            while states.len() > CHOSEN {
+                let at = dice.below(states.len() as u64);
+                states.remove(usize::try_from(at).unwrap_or_default());
+            }
+        }
+        states.into_iter().map(test).collect()
+    }
+
+    /// What the machine needs for it, into a folder of the payload.
+    ///
+    /// # Errors
+    /// Something is not built.
+    pub fn pack(&self, order: &Order, folder: &Path) -> Result<()> {
+        let (project, programs) = (folder.join("project"), folder.join("programs"));
+        let list = "data/install.toml";
+        fs::create_dir_all(project.join("data"))?;
+        fs::copy(order.project.join(list), project.join(list))?;
+        for file in install::list(&order.project)? {
+            let to = file.origin(&project, &programs)?;
+            fs::create_dir_all(to.parent().context("no folder")?)?;
+            let from = file.origin(&order.project, &order.programs)?;
+            fs::copy(&from, &to).with_context(|| from.display().to_string())?;
+            if file.program.is_some() {
+                cargo::run(Command::new("strip").arg(to))?;
+            }
+        }
+        let mut arguments = format!("--seed={}", self.seed);
+        if let Some(plant) = self.plant {
+            let name = clap::ValueEnum::to_possible_value(&plant).context("a hidden one")?;
+            arguments += &format!(" --plant={}", name.get_name());
+        }
+        fs::write(folder.join("arguments"), arguments)?;
+        fs::write(folder.join("packages"), image::FOR_WORLDS.join(" "))?;
+        fs::write(folder.join("run"), RUN)?;
+        Ok(())
+    }
+}
+
+fn test(state: State) -> String {
+    format!("{PREFIX}{state:?}")
+}
+
+/// This program as a release build, where the matrix is run: what sends, records and judges thousands of frames is slow enough on an emulated processor.
+///
+/// # Errors
+/// It does not build.
+pub fn program(tests: &[String]) -> Result<Option<PathBuf>> {
+    if !tests.iter().any(|test| test.starts_with(PREFIX)) {
+        return Ok(None);
+    }
+    let target = programs::target()?;
+    let mut command = cargo::cargo();
+    command
+        .args(["build", "--quiet", "--release", "--package"])
+        .args(["lonewire-tests", "--bin", "xtask", "--target-dir"])
+        .arg(&target);
+    cargo::run(&mut command)?;
+    Ok(Some(target.join("release/xtask")))
+}
+
+/// What a machine may take for it beside the suite.
+pub fn time(tests: &[String]) -> Duration {
+    let count = tests.iter().filter(|test| test.starts_with(PREFIX)).count();
+    STATE * u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// What came out of the machine.
+#[derive(Debug, Default)]
+pub struct Found(Option<Table>);
+
+impl Found {
+    /// Whether a line is for it.
+    pub fn take(&mut self, line: &str) -> bool {
+        let Some(text) = line.strip_prefix(TABLE) else {
+            return false;
+        };
+        match (serde_json::from_str::<Table>(text), &mut self.0) {
+            (Ok(table), Some(before)) => before.add(table),
+            (Ok(table), none) => *none = Some(table),
+            (Err(error), _) => println!("not a table: {error}"),
+        }
+        true
+    }
+
+    /// Writes the table of all, where there is any.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn write(&self, release: &str) -> Result<()> {
+        if let Some(table) = &self.0 {
+            let folder = programs::target()?.join("leak").join(release);
+            println!("{}", table.summary());
+            println!("{}", table.write(&folder)?.display());
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Inside {
+    #[arg(long)]
+    seed: u64,
+    #[arg(long)]
+    plant: Option<Plant>,
+    tests: Vec<String>,
+}
+
+/// The command in the machine: says of each test what libtest would say.
+///
+/// # Errors
+/// There is no such test. A failure is said, and no error.
+pub fn inside(arguments: &Inside) -> Result<()> {
+    for name in &arguments.tests {
+        let state = State::ALL.into_iter().find(|state| test(*state) == *name);
+        let state = state.with_context(|| format!("no test {name}"))?;
+        let began = Instant::now();
+        let word = match cells(arguments, state) {
+            Ok(()) => "ok",
+            Err(error) => {
+                println!("{error:#}");
+                "FAILED"
+            }
+        };
+        println!("{name}: {:.0} s", began.elapsed().as_secs_f64());
+        println!("test {name} ... {word}");
+    }
+    Ok(())
+}
+
+fn cells(arguments: &Inside, state: State) -> Result<()> {
+    let before = Baseline::take()?;
+    let plan = Plan {
+        seed: arguments.seed,
+        backend: Backend::Kernel,
+        states: [state].into(),
+        stimuli: Stimulus::ALL.into(),
+        workers: 2,
+        plant: arguments.plant,
+    };
+    let table = run(&plan, &|line| println!("{line}"))?;
+    println!("{TABLE}{}", serde_json::to_string(&table)?);
+    for line in table.failures() {
+        println!("FAIL {line}");
+    }
+    ensure!(table.fail == 0, "{} cells fail", table.fail);
+    before.assert_same()
+}
