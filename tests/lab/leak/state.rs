@@ -138,6 +138,8 @@ impl State {
         match (self, variant) {
             // The kernel neither stands still nor ends with Lonewire's processes.
             (Self::F12, _) | (Self::F19, 1) if backend == Backend::Kernel => Flow::GoesOn,
+            // Keys and peers are the link's own there: whoever deletes it has ended the tunnel, and the helper says so.
+            (Self::F03, 1) if backend == Backend::Kernel => Flow::Ends,
             (
                 Self::F00 | Self::F04 | Self::F05 | Self::F09 | Self::F15 | Self::F16 | Self::F17,
                 _,
@@ -151,13 +153,14 @@ impl State {
         }
     }
 
-    /// Whether nothing at all can come out of the tunnel while the fault lasts: where something does, it was no fault. A link that is
-    /// deleted is not among them: the helper makes it anew.
+    /// Whether nothing at all can come out of the tunnel while the fault lasts: where something does, it was no fault. A link of userspace
+    /// WireGuard that is deleted is not among them: the helper makes it anew.
     pub(super) fn is_silent(self, variant: usize, backend: Backend) -> bool {
         match (self, variant) {
             (Self::F01 | Self::F02 | Self::F10, _)
             | (Self::F03 | Self::F11 | Self::F18, 0)
             | (Self::F06 | Self::F13 | Self::F14, 1) => true,
+            (Self::F03, 1) => backend == Backend::Kernel,
             (Self::F19, 1) => backend == Backend::Userspace,
             _ => false,
         }
