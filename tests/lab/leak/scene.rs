@@ -17,7 +17,7 @@ use crate::{
     net::{self, Sabotage},
     probe::Probe,
     system,
-    world::{Hung, READY, until},
+    world::{Hung, READY, slowness, until},
 };
 
 /// Between two looks at something that changes by itself.
@@ -204,7 +204,9 @@ impl Scene {
         let count = |counts: &serde_json::Value, kind: &str| counts[kind].as_u64().unwrap_or(0);
         let before = inside.ask("counts")?;
         let mut now = before.clone();
-        until(cut + 2 * READY, &format!("traffic {when}"), || {
+        // What was measured here is as slow as the machine.
+        let limit = cut / slowness() + 2 * READY;
+        until(limit, &format!("traffic {when}"), || {
             now = inside.ask("counts")?;
             Ok(["udp", "tcp", "dns", "stream"]
                 .iter()
