@@ -294,6 +294,30 @@ pub fn pid(bus: &Connection, program: &str) -> Result<u32> {
     Ok(reply.body().deserialize()?)
 }
 
+/// Does what a node is for: a button's or a switch's action, or that of the first thing in it that has one; a row of a list is selected. Whether it
+/// is for anything.
+///
+/// # Errors
+/// It is gone, or does not answer.
+pub fn click(bus: &Connection, tree: &Tree, node: &Node) -> Result<bool> {
+    if act(bus, &node.place)? {
+        return Ok(true);
+    }
+    let list = node.parent.and_then(|at| tree.nodes.get(at));
+    if node.role == "list item"
+        && let Some(list) = list
+        && select(bus, &list.place, node.index)?
+    {
+        return Ok(true);
+    }
+    for inner in tree.below(&node.place) {
+        if act(bus, &inner.place)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Does a node's first action; whether it has one.
 ///
 /// # Errors

@@ -3,8 +3,8 @@
 use std::{
     fs,
     io::Write as _,
-    path::PathBuf,
-    process::Stdio,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -30,55 +30,61 @@ impl Desktop {
     /// # Errors
     /// It is all of one colour, or import(1) fails.
     pub fn picture(&self, name: &str) -> Result<PathBuf> {
-        let end = Instant::now() + SETTLED;
-        let mut last = self.screen()?;
-        loop {
-            let next = self.screen()?;
-            // What goes on moving (a spinner, a clock) is as good at one time as at another.
-            // What is not drawn yet is not settled.
-            if (next == last && has_colours(&next)?) || Instant::now() > end {
-                break;
-            }
-            last = next;
-        }
-        ensure!(
-            has_colours(&last)?,
-            "{name}: the screen is all of one colour"
-        );
         let target = folder()?.join(format!("{name}.png"));
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut convert = self
-            .command(&["convert", "ppm:-", "png:-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        // It writes nothing before it has read all.
-        let mut stdin = convert.stdin.take().context("no standard input")?;
-        stdin.write_all(&last)?;
-        drop(stdin);
-        let out = convert.wait_with_output()?;
-        ensure!(out.status.success(), "convert");
-        fs::write(&target, out.stdout).with_context(|| target.display().to_string())?;
+        take(&target, SETTLED, |line| self.command(line))?;
         Ok(target)
     }
+}
 
-    /// As a portable pixmap, which has no time in it.
-    fn screen(&self) -> Result<Vec<u8>> {
-        let out = self
-            .command(&[
-                "import", "-silent", "-window", "root", "-depth", "8", "ppm:-",
-            ])
-            .stdin(Stdio::null())
-            .output()?;
-        ensure!(
-            out.status.success() && !out.stdout.is_empty(),
-            "import: {}",
-            String::from_utf8_lossy(&out.stderr)
-        );
-        Ok(out.stdout)
+/// A picture of the whole screen that commands see, once two in a row are the same, or as it is after a while.
+///
+/// # Errors
+/// It is all of one colour, or import(1) fails.
+pub fn take(target: &Path, within: Duration, command: impl Fn(&[&str]) -> Command) -> Result<()> {
+    let end = Instant::now() + within;
+    let mut last = screen(&command)?;
+    loop {
+        let next = screen(&command)?;
+        // What goes on moving (a spinner, a clock) is as good at one time as at another.
+        // What is not drawn yet is not settled.
+        if (next == last && has_colours(&next)?) || Instant::now() > end {
+            break;
+        }
+        last = next;
     }
+    ensure!(
+        has_colours(&last)?,
+        "{}: the screen is all of one colour",
+        target.display()
+    );
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut convert = command(&["convert", "ppm:-", "png:-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    // It writes nothing before it has read all.
+    let mut stdin = convert.stdin.take().context("no standard input")?;
+    stdin.write_all(&last)?;
+    drop(stdin);
+    let out = convert.wait_with_output()?;
+    ensure!(out.status.success(), "convert");
+    fs::write(target, out.stdout).with_context(|| target.display().to_string())
+}
+
+/// As a portable pixmap, which has no time in it.
+fn screen(command: impl Fn(&[&str]) -> Command) -> Result<Vec<u8>> {
+    let line = [
+        "import", "-silent", "-window", "root", "-depth", "8", "ppm:-",
+    ];
+    let out = command(&line).stdin(Stdio::null()).output()?;
+    ensure!(
+        out.status.success() && !out.stdout.is_empty(),
+        "import: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    Ok(out.stdout)
 }
 
 /// Whether a portable pixmap of 8 bits has more than one colour.

@@ -201,35 +201,17 @@ impl<'d> Window<'d> {
     /// There is none by the deadline, or it does nothing.
     pub fn click(&mut self, role: &str, name: &str) -> Result<()> {
         let what = format!("{role} “{name}” to be used");
-        let (node, inner, list) = self.wait(READY, &what, |tree| {
-            let node = tree
-                .all(role, name)
-                .find(|node| node.is(State::Sensitive))?
-                .clone();
-            let inner: Vec<_> = tree
-                .below(&node.place)
-                .map(|node| node.place.clone())
-                .collect();
-            let list = node.parent.and_then(|at| tree.nodes.get(at)).cloned();
-            Some((node, inner, list))
+        let (tree, node) = self.wait(READY, &what, |tree| {
+            let mut nodes = tree.all(role, name);
+            let node = nodes.find(|node| node.is(State::Sensitive))?.clone();
+            Some((tree.clone(), node))
         })?;
         self.activations += 1;
-        let bus = &self.desktop.access;
-        if access::act(bus, &node.place)? {
-            return Ok(());
-        }
-        if node.role == "list item"
-            && let Some(list) = list
-            && access::select(bus, &list.place, node.index)?
-        {
-            return Ok(());
-        }
-        for place in inner {
-            if access::act(bus, &place)? {
-                return Ok(());
-            }
-        }
-        bail!("{node} does nothing")
+        ensure!(
+            access::click(&self.desktop.access, &tree, &node)?,
+            "{node} does nothing"
+        );
+        Ok(())
     }
 
     /// Where a node is in its window: left, top, width, height.
