@@ -1,5 +1,7 @@
 //! After the first boot: the packages were installed a moment ago.
 
+mod window;
+
 use std::{
     fs,
     time::{Duration, Instant},

@@ -53,7 +53,8 @@ pub fn run(pairs: usize) -> Result<usize> {
     let disk = work.path().join("payload.img");
     vm::image::disk(&root, &disk, "512M")?;
     let image = vm::image::get(vm::RELEASES[0])?;
-    let mut machine = vm::machine::Machine::start(&image, &disk, work.path(), false)?;
+    let mut machine =
+        vm::machine::Machine::start(&image, [&disk, &vm::tape(work.path())?], work.path(), false)?;
     println!("Debian {}, by {}", vm::RELEASES[0], machine.processor);
     let mut over = None;
     machine.listen(WITHIN, |line| {

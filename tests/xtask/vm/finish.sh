@@ -6,6 +6,7 @@ mkdir -p /etc/initramfs-tools/conf.d /srv/packages/partial
 echo MODULES=list > /etc/initramfs-tools/conf.d/lonewire
 printf '%s\n' virtio_pci virtio_blk ext4 > /etc/initramfs-tools/modules
 apt-get --quiet=2 --yes --no-install-recommends -o Dpkg::Options::=--force-confold install linux-image-amd64
+apt-get --quiet=2 --yes --no-install-recommends -o Dpkg::Options::=--force-confold install $DESKTOP
 apt-get --quiet=2 --yes --no-install-recommends --download-only -o Dir::Cache::archives=/srv/packages/ install $OFFERED
 rm -rf /srv/packages/partial /srv/packages/lock /var/cache/apt/archives/*.deb
 echo 'deb [trusted=yes] file:/srv/packages ./' > /etc/apt/sources.list

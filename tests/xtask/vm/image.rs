@@ -35,11 +35,26 @@ const PACKAGES: &[&str] = &[
     "wireguard-tools",
 ];
 
-/// What apt has to bring, because Lonewire's package or a test asks for it: in the image as packages only. NetworkManager would bring polkit along.
+/// What a person's screen is made of here, with a browser on it; nothing of it asks for the window's own libraries.
+const DESKTOP: &[&str] = &[
+    "at-spi2-core",
+    "firefox-esr",
+    "fonts-cantarell",
+    "gsettings-desktop-schemas",
+    "imagemagick",
+    "libglib2.0-bin",
+    "openbox",
+    "xdotool",
+    "xvfb",
+];
+
+/// What apt has to bring, because Lonewire's packages or a test ask for it: in the image as packages only. NetworkManager would bring polkit along.
 const OFFERED: &[&str] = &[
+    "adwaita-icon-theme",
     "iperf3",
+    "libadwaita-1-0",
+    "librsvg2-common",
     "network-manager",
-    "nftables",
     "polkitd",
     "sudo",
     "xdg-dbus-proxy",
@@ -65,7 +80,7 @@ pub struct Image {
 /// No cache folder, or a tool fails.
 pub fn get(release: &str) -> Result<Image> {
     let mut hasher = DefaultHasher::new();
-    (PACKAGES, OFFERED, FOR_WORLDS, FINISH).hash(&mut hasher);
+    (PACKAGES, DESKTOP, OFFERED, FOR_WORLDS, FINISH).hash(&mut hasher);
     let cache = cache()?;
     let folder = cache.join(format!("{release}-{:016x}", hasher.finish()));
     if !folder.is_dir() {
@@ -143,6 +158,7 @@ fn make(release: &str, folder: &Path) -> Result<()> {
             .args(["--mount", "--propagation", "private", "chroot"])
             .arg(&root)
             .args(["/bin/sh", "-c", FINISH])
+            .env("DESKTOP", DESKTOP.join(" "))
             .env("OFFERED", [OFFERED, FOR_WORLDS].concat().join(" "))
             .env("PATH", lab::world::PATH)
             .stdout(fs::File::create(folder.join("finish.log"))?),
@@ -165,7 +181,7 @@ fn make(release: &str, folder: &Path) -> Result<()> {
             .context(place)?;
         fs::copy(found, folder.join(file))?;
     }
-    disk(&root, &folder.join("disk.img"), "3G")?;
+    disk(&root, &folder.join("disk.img"), "4G")?;
     fs::remove_dir_all(&root)?;
     Ok(())
 }

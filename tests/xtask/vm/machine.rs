@@ -1,4 +1,4 @@
-//! A virtual machine: qemu with nothing but a processor, two disks and two serial lines. It has no network: what is in it makes its own.
+//! A virtual machine: qemu with nothing but a processor, three disks and two serial lines. It has no network: what is in it makes its own.
 
 use std::{
     fs,
@@ -36,7 +36,7 @@ impl Machine {
     /// It does not start in any way.
     pub fn start(
         image: &Image,
-        payload: &Path,
+        [payload, tape]: [&Path; 2],
         folder: &Path,
         is_for_person: bool,
     ) -> Result<Self> {
@@ -56,7 +56,7 @@ impl Machine {
                     "-smp",
                     "2",
                     "-m",
-                    "1024",
+                    "2048",
                 ])
                 .args(["-accel", processor, "-cpu", model])
                 .args(["-display", "none", "-net", "none", "-serial"])
@@ -76,6 +76,8 @@ impl Machine {
                     "file={},format=raw,if=virtio,readonly=on",
                     payload.display()
                 ))
+                .arg("-drive")
+                .arg(format!("file={},format=raw,if=virtio", tape.display()))
                 .args([
                     "-append",
                     "root=/dev/vda rw console=ttyS0 loglevel=6 panic=-1 mitigations=off",
