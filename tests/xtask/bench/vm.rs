@@ -1,7 +1,7 @@
 //! `cargo xtask bench vm`: Lonewire as its package installs it, with the kernel's WireGuard, in a virtual machine, against what else does the same there:
 //! vopono, wg-quick(8), and the commands that a person would type. Only the machine measures; what is outside tells what it said.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
@@ -93,6 +93,7 @@ pub fn inside(pairs: usize) -> Result<()> {
     let anna = system.login("anna", Place::Seat)?;
     vpn.import(&anna, 0, TUNNEL)?;
     fs::write(CONFIG, vpn.config(1)?)?;
+    fs::set_permissions(CONFIG, fs::Permissions::from_mode(0o600))?;
     // For `wg setconf`, which knows neither addresses nor servers of names.
     system.check(&[
         "sh",
@@ -142,8 +143,8 @@ fn peers(address: &str) -> [Peer; 3] {
         Peer {
             // Its link is on the host and everything goes there: the namespace is what a program would be in at least.
             work: "  against `wg-quick up; ip netns exec`",
-            line: format!("ip netns add {NETNS}; wg-quick up {CONFIG}; {as_anna}"),
-            undo: "wg-quick down /run/peer0.conf; ip netns del by-hand",
+            line: format!("ip netns add {NETNS}; wg-quick up {CONFIG} 2>/dev/null; {as_anna}"),
+            undo: "wg-quick down /run/peer0.conf 2>/dev/null; ip netns del by-hand",
             limit: Limit::AtMost(0.5),
         },
         Peer {
@@ -165,27 +166,26 @@ fn up_and_launch(
     let roles = system.roles()?;
     let role = [roles, "stopwatch", "--until", RUNS, "--"];
     let run = ["lonewire", "run", "-t", TUNNEL, "--", "echo", RUNS];
-    let mut ours = Stopwatch::start(anna.command(&[&role[..], &run].concat()), &run)?;
     let peers = peers(address);
-    let mut watches = vec![];
-    for peer in &peers {
-        let line = ["sh", "-ec", &peer.line];
-        let whole = [&role[..], &line].concat();
-        watches.push((Stopwatch::start(system.command(&whole), &line)?, vec![]));
-    }
+    // Anew each time: what is run in the system ends with its time, however well it does.
+    let once = |command: Command, line: &[&str]| -> Result<f64> {
+        Ok(milliseconds(Stopwatch::start(command, line)?.once()?))
+    };
     let mut times = vec![];
+    let mut their_times = [const { Vec::new() }; 3];
     for pair in 0..=pairs {
-        let time = ours.once()?;
+        let time = once(anna.command(&[&role[..], &run].concat()), &run)?;
         anna.check(&["lonewire", "down", TUNNEL])?;
         // The first of each is for the caches.
         if pair > 0 {
-            times.push(milliseconds(time));
+            times.push(time);
         }
-        for ((watch, times), peer) in watches.iter_mut().zip(&peers) {
-            let time = watch.once()?;
+        for (peer, times) in peers.iter().zip(&mut their_times) {
+            let line = ["sh", "-ec", &peer.line];
+            let time = once(system.command(&[&role[..], &line].concat()), &line)?;
             system.check(&["sh", "-euc", peer.undo])?;
             if pair > 0 {
-                times.push(milliseconds(time));
+                times.push(time);
             }
         }
     }
@@ -197,7 +197,7 @@ fn up_and_launch(
         figure: ours,
         limit: Limit::None,
     }];
-    for ((_, times), peer) in watches.into_iter().zip(peers) {
+    for (peer, times) in peers.into_iter().zip(their_times) {
         let theirs = median(times)?;
         list.push(Row {
             work: peer.work,

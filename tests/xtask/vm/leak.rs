@@ -21,13 +21,11 @@ use lab::{
 use super::image;
 use crate::cargo;
 
-/// How many states a run has that is not of all: what fits into the time of `BUDGET` beside the suite.
-const CHOSEN: usize = 2;
 /// What a state may take in emulation on two cores, the longest.
 const STATE: Duration = Duration::from_mins(6);
 /// Before a test's cells, as JSON, on the serial line.
 const TABLE: &str = "leak table ";
-const PREFIX: &str = "leak::";
+pub const PREFIX: &str = "leak::";
 
 const RUN: &str = include_str!("leak.sh");
 
@@ -49,17 +47,10 @@ impl Matrix {
         Ok(Self { seed, plant })
     }
 
-    /// A test a state: all that there are of the kernel's WireGuard, or some by the seed.
-    pub fn tests(&self, all: bool) -> Vec<String> {
+    /// A test a state that there is of the kernel's WireGuard.
+    pub fn tests() -> Vec<String> {
         let mut states: Vec<_> = State::ALL.into();
         states.retain(|state| state.is_of(Backend::Kernel));
-        if !all {
-            let mut dice = Dice::of(self.seed);
-            while states.len() > CHOSEN {
-                let at = dice.below(states.len() as u64);
-                states.remove(usize::try_from(at).unwrap_or_default());
-            }
-        }
         states.into_iter().map(test).collect()
     }
 

@@ -38,7 +38,7 @@ pub const RELEASES: &[&str] = &["bookworm", "trixie"];
 const RUN: &str = include_str!("run.sh");
 
 /// In the names of tests that take too long for every run, in emulation.
-const LONG: &str = "::window::";
+const LONG: &[&str] = &["::window::", leak::PREFIX];
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -84,12 +84,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let suite = suite()?;
     let mut tests = tests(&suite)?;
     let matrix = leak::Matrix::new(arguments.seed, arguments.plant)?;
-    tests.extend(matrix.tests(arguments.full || arguments.name.is_some()));
+    tests.extend(leak::Matrix::tests());
     if let Some(name) = &arguments.name {
         tests.retain(|test| test.contains(name.as_str()));
         ensure!(!tests.is_empty(), "no test has {name} in its name");
     } else if !arguments.full {
-        tests.retain(|test| !test.contains(LONG));
+        tests.retain(|test| !LONG.iter().any(|part| test.contains(part)));
     }
     let work = tempfile::tempdir()?;
     let payload = payload(
