@@ -88,7 +88,7 @@ fn row(title: &str, accelerators: &[String]) -> adw::ActionRow {
     row.add_suffix(&keys);
     let spoken = accelerators
         .iter()
-        .filter_map(|accelerator| gtk::accelerator_parse(accelerator))
+        .filter_map(gtk::accelerator_parse)
         .map(|(key, modifiers)| gtk::accelerator_get_label(key, modifiers).into());
     let told: Vec<String> = std::iter::once(title.to_owned()).chain(spoken).collect();
     a11y::set_label(&row, &told.join(", "));
