@@ -92,7 +92,15 @@ fn c_the_journal_holds_no_secret_and_no_warning() -> Result<()> {
     let warnings = scene.sh(
         "journalctl --no-pager --priority=warning --output=cat -u 'lonewire*' | grep -v \"'PollLimitIntervalSec'\" || true",
     )?;
-    ensure!(warnings.is_empty(), "{warnings}");
+    let mut warnings: Vec<_> = warnings.lines().collect();
+    // The suite restarted the bus, without which the helper ends, to be started anew: that may be said of it once.
+    let of_bus = "lonewire-helper.service: Failed with result 'exit-code'.";
+    if journal.contains("the bus has gone")
+        && let Some(at) = warnings.iter().position(|line| *line == of_bus)
+    {
+        warnings.remove(at);
+    }
+    ensure!(warnings.is_empty(), "{warnings:?}");
     let failed = scene.sh("systemctl --failed --no-legend --plain")?;
     ensure!(!failed.contains("lonewire"), "{failed}");
     Ok(())
