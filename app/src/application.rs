@@ -7,7 +7,7 @@ use gtk::{gio, glib, prelude::*};
 use crate::{APP_ID, a11y, helper::Helper, model::Model, notify, widget::Window};
 
 /// Keys of actions, those of a window's features too: one table, so that no key is taken twice.
-const ACCELERATORS: &[(&str, &[&str])] = &[
+pub const ACCELERATORS: &[(&str, &[&str])] = &[
     ("app.quit", &["<Control>q"]),
     ("window.close", &["<Control>w"]),
     ("win.back", &["<Alt>Left"]),

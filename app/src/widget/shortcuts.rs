@@ -94,3 +94,23 @@ fn row(title: &str, accelerators: &[String]) -> adw::ActionRow {
     a11y::set_label(&row, &told.join(", "));
     row
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::application::ACCELERATORS;
+
+    #[test]
+    fn every_key_is_in_the_list_and_nothing_without_one() {
+        let listed: BTreeSet<_> = groups()
+            .into_iter()
+            .flat_map(|(_, keys)| keys)
+            .map(|(_, action)| action)
+            .filter(|action| *action != CONTEXT_MENU)
+            .collect();
+        let known: BTreeSet<_> = ACCELERATORS.iter().map(|(action, _)| *action).collect();
+        assert_eq!(listed, known);
+    }
+}

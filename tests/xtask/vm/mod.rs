@@ -53,8 +53,8 @@ pub struct Arguments {
     /// Choose states and uplinks of the leak matrix as the run with this seed did
     #[arg(long)]
     seed: Option<u64>,
-    /// Plant a leak first: the matrix has to fail
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["full", "mutate", "shell"])]
+    /// Plant a leak first: the states of the matrix that are named (leak::F00) have to fail
+    #[arg(long, value_name = "NAME", requires = "name", conflicts_with_all = ["full", "mutate", "shell"])]
     plant: Option<lab::leak::Plant>,
     /// Debug builds, for a developer in a hurry
     #[arg(long)]
@@ -230,8 +230,8 @@ fn payload(
     // What sends, records and judges frames is too slow as it is built for developers.
     if let Some(program) = leak::program(tests)? {
         stripped(&program, &root.join("xtask"))?;
+        matrix.pack(order, &root.join("leak"))?;
     }
-    matrix.pack(order, &root.join("leak"))?;
     fs::write(root.join("tests"), tests.join("\n") + "\n")?;
     if shell {
         fs::write(root.join("shell"), "")?;
