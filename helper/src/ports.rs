@@ -66,7 +66,8 @@ impl ProcessId {
 
 /// Namespaces: made, pinned and removed by the warden.
 pub trait Namespaces {
-    async fn create(&self, name: &LinkName) -> PortResult<Namespace>;
+    /// Makes one, and reads back what was set in it.
+    async fn create(&self, name: &LinkName) -> PortResult<(Namespace, Survey)>;
     /// Opens a pinned one.
     async fn open(&self, name: &LinkName) -> PortResult<Namespace>;
     /// Names of all pinned ones that look like ours.

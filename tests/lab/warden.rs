@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use lonewire_api::names;
 use lonewire_core::{
-    launch::{self, Event, Exit, Launch, REQUEST, Request, User},
+    launch::{self, Event, Exit, Launch, REQUEST, Request, Survey, User},
     name::LinkName,
 };
 use rustix::{
@@ -202,7 +202,8 @@ impl Stage {
         let create = Request::Create {
             namespace: namespace.clone(),
         };
-        let (Event::Namespace { inode }, _) = event(&ask(&warden, &create, &[])?)? else {
+        let (Event::Namespace(Survey { inode, .. }), _) = event(&ask(&warden, &create, &[])?)?
+        else {
             bail!("no namespace")
         };
         let open = Request::OpenTun {

@@ -62,7 +62,7 @@ fn t71_many_first_namespaces_at_once_are_one_mount_each() -> Result<()> {
     };
     let make = |number: u8| -> Result<u64> {
         match event(&ask(&warden, &request(number), &[])?)?.0 {
-            Event::Namespace { inode } => Ok(inode),
+            Event::Namespace(survey) => Ok(survey.inode),
             other => bail!("{other:?}"),
         }
     };

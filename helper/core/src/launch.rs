@@ -37,7 +37,7 @@ pub const DNS_INSIDE: &str = "/run/lonewire/dns";
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
     /// Make a network namespace with `lo` up and the plan's sysctls, and pin it at `/run/netns/<namespace>` (EXCL).
-    /// No descriptors. Answer: [`Event::Namespace`] with one: the namespace.
+    /// No descriptors. Answer: [`Event::Namespace`], read back from it, with one: the namespace.
     Create { namespace: LinkName },
     /// Open the TUN `link` inside the pinned namespace (made if it is missing, persistent), and bind its control socket afresh.
     /// Answer: [`Event::Tun`] with two: the TUN, the listening socket.
@@ -100,9 +100,7 @@ pub struct User {
 /// What the warden answers and a keeper reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    Namespace {
-        inode: u64,
-    },
+    Namespace(Survey),
     Tun,
     Done,
     Survey(Survey),

@@ -107,8 +107,9 @@ impl<P: Ports> Engine<P> {
     ) -> Looked<Line> {
         self.write_run(run, &record).await?;
         self.turn_at_warden().await.map_err(Broken::Limit)?;
-        let namespace = self.ports.create(&record.link).await?;
-        record.inode = namespace.inode;
+        let (namespace, survey) = self.ports.create(&record.link).await?;
+        record.inode = survey.inode;
+        record.sysctls = survey.sysctls;
         let (text, hosts) = steps::dns_files(&record, &self.ports.host_name().await?);
         self.ports.write_dns(&record.link, &text, &hosts).await?;
         // Held open: without a reader a TUN has no carrier.

@@ -8,7 +8,7 @@ use lonewire_core::{
     name::{Id, LinkName},
     plan::{Step, Undo},
     resolv,
-    seal::{self, Expected, Probe, Violation},
+    seal::{self, Expected, Violation},
     state::Reason,
     tunnel::{self, Phase, Run},
 };
@@ -150,8 +150,9 @@ impl<P: Ports> Engine<P> {
             Step::Record => self.write_run(&making.run, &making.record).await?,
             Step::Namespace => {
                 self.turn_at_warden().await.map_err(Broken::Limit)?;
-                let namespace = self.ports.create(&making.record.link).await?;
-                making.record.inode = namespace.inode;
+                let (namespace, survey) = self.ports.create(&making.record.link).await?;
+                making.record.inode = survey.inode;
+                making.record.sysctls = survey.sysctls;
                 making.namespace = Some(namespace);
             }
             Step::Dns => {
@@ -192,23 +193,7 @@ impl<P: Ports> Engine<P> {
                     .await?;
             }
             Step::Seal => {
-                self.turn_at_warden().await.map_err(Broken::Limit)?;
-                let namespace = making.namespace()?;
-                let (survey, observed) = tokio::join!(
-                    self.ports.survey(&namespace.name),
-                    self.ports.observe(namespace)
-                );
-                let (survey, mut observed) = (survey?, observed?);
-                if survey.inode != making.record.inode {
-                    let found = "another namespace of that name".to_owned();
-                    return Err(Broken::Unsealed(vec![Violation {
-                        probe: Probe::Links,
-                        found,
-                    }]));
-                }
-                observed.sysctls.clone_from(&survey.sysctls);
-                making.record.sysctls = survey.sysctls;
-                seal::check(&observed, &expected(&making.record)).map_err(Broken::Unsealed)?;
+                self.check_seal(making.namespace()?, &making.record).await?;
                 making.record.phase = Phase::Up;
                 self.write_run(&making.run, &making.record).await?;
             }

@@ -184,18 +184,21 @@ impl Sys {
 }
 
 impl Namespaces for Sys {
-    async fn create(&self, name: &LinkName) -> PortResult<Namespace> {
+    async fn create(&self, name: &LinkName) -> PortResult<(Namespace, Survey)> {
         match self
             .ask(&Request::Create {
                 namespace: name.clone(),
             })
             .await?
         {
-            (Event::Namespace { inode }, mut channel) => Ok(Namespace {
-                name: name.clone(),
-                inode,
-                fd: channel.descriptor()?,
-            }),
+            (Event::Namespace(survey), mut channel) => {
+                let namespace = Namespace {
+                    name: name.clone(),
+                    inode: survey.inode,
+                    fd: channel.descriptor()?,
+                };
+                Ok((namespace, survey))
+            }
             _ => Err(PortError::WardenGone),
         }
     }

@@ -53,8 +53,9 @@ pub fn create(name: &LinkName) -> Answer {
     }
     let namespace = File::open(OWN).at(Stage::Namespace)?;
     let inode = namespace.metadata().at(Stage::Namespace)?.ino();
+    let survey = look(&sysctls, inode)?;
     pin(name)?;
-    Ok((Event::Namespace { inode }, vec![namespace.into()]))
+    Ok((Event::Namespace(survey), vec![namespace.into()]))
 }
 
 /// Binds this process's namespace to a name that nobody has.
@@ -119,16 +120,20 @@ pub fn remove(namespace: &LinkName) -> Answer {
 /// Reads the sysctls of one.
 pub fn survey(namespace: &LinkName) -> Answer {
     let inode = enter(&open(namespace)?)?;
-    let folder = sysctls()?;
+    Ok((Event::Survey(look(&sysctls()?, inode)?), Vec::new()))
+}
+
+/// What is seen of this process's namespace in its `sys/net`.
+fn look(folder: &OwnedFd, inode: u64) -> Result<Survey, Failure> {
     let mut sysctls = Vec::new();
     for (key, _) in SYSCTLS {
-        if let Some(mut file) = sysctl(&folder, key, OFlags::RDONLY)? {
+        if let Some(mut file) = sysctl(folder, key, OFlags::RDONLY)? {
             let mut text = String::new();
             file.read_to_string(&mut text).at(Stage::Namespace)?;
             sysctls.push(((*key).to_owned(), text.trim().to_owned()));
         }
     }
-    Ok((Event::Survey(Survey { inode, sysctls }), Vec::new()))
+    Ok(Survey { inode, sysctls })
 }
 
 /// A pinned namespace.

@@ -159,9 +159,10 @@ impl State {
         match (self, variant) {
             (Self::F01 | Self::F02 | Self::F10, _)
             | (Self::F03 | Self::F11 | Self::F18, 0)
-            | (Self::F06 | Self::F13 | Self::F14, 1) => true,
+            | (Self::F06 | Self::F14, 1) => true,
             (Self::F03, 1) => backend == Backend::Kernel,
-            (Self::F19, 1) => backend == Backend::Userspace,
+            // The kernel's goes on without Lonewire, and follows the server: a packet that is under way gives a peer the endpoint back that it had.
+            (Self::F13 | Self::F19, 1) => backend == Backend::Userspace,
             _ => false,
         }
     }

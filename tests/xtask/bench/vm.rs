@@ -1,7 +1,10 @@
 //! `cargo xtask bench vm`: Lonewire as its package installs it, with the kernel's WireGuard, in a virtual machine, against what else does the same there:
 //! vopono, wg-quick(8), and the commands that a person would type. Only the machine measures; what is outside tells what it said.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs, ops::ControlFlow, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
@@ -62,6 +65,7 @@ pub fn run(pairs: usize) -> Result<usize> {
         if let Some(count) = line.strip_prefix(MEASURED) {
             over = count.parse().ok();
         }
+        ControlFlow::Continue(())
     })?;
     over.context("the machine did not measure everything")
 }

@@ -23,6 +23,8 @@ use crate::cargo;
 
 /// What a state may take in emulation on two cores, the longest.
 const STATE: Duration = Duration::from_mins(6);
+/// States of a run that is not of all.
+const SOME: usize = 2;
 /// Before a test's cells, as JSON, on the serial line.
 const TABLE: &str = "leak table ";
 pub const PREFIX: &str = "leak::";
@@ -49,9 +51,19 @@ impl Matrix {
 
     /// A test a state that there is of the kernel's WireGuard.
     pub fn tests() -> Vec<String> {
-        let mut states: Vec<_> = State::ALL.into();
-        states.retain(|state| state.is_of(Backend::Kernel));
-        states.into_iter().map(test).collect()
+        states().map(test).collect()
+    }
+
+    /// Those for which every run has time, chosen by the seed.
+    pub fn some(&self) -> Vec<String> {
+        let mut states: Vec<_> = states().collect();
+        let mut dice = Dice::of(self.seed);
+        let mut some = Vec::new();
+        while some.len() < SOME && !states.is_empty() {
+            let chosen = usize::try_from(dice.below(states.len() as u64)).unwrap_or(0);
+            some.push(test(states.swap_remove(chosen)));
+        }
+        some
     }
 
     /// What the machine needs for it, into a folder of the payload.
@@ -82,6 +94,11 @@ impl Matrix {
         fs::write(folder.join("run"), RUN)?;
         Ok(())
     }
+}
+
+fn states() -> impl Iterator<Item = State> {
+    let is_of = |state: &State| state.is_of(Backend::Kernel);
+    State::ALL.into_iter().filter(is_of)
 }
 
 fn test(state: State) -> String {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
@@ -116,11 +117,15 @@ impl Machine {
         Ok(self.processor != "kvm")
     }
 
-    /// Hands over what is said on the second serial line, line by line, until the machine is off.
+    /// Hands over what is said on the second serial line, line by line, until the machine is off or enough was heard.
     ///
     /// # Errors
     /// It is not off in time: the end of its console is in the error.
-    pub fn listen(&mut self, within: Duration, mut each: impl FnMut(&str)) -> Result<()> {
+    pub fn listen(
+        &mut self,
+        within: Duration,
+        mut each: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<()> {
         let began = Instant::now();
         let stdout = self.qemu.stdout.take().context("it was asked for")?;
         let (sender, lines) = mpsc::channel();
@@ -133,7 +138,10 @@ impl Machine {
         });
         loop {
             match lines.recv_timeout(within.saturating_sub(began.elapsed())) {
-                Ok(line) => each(String::from_utf8_lossy(&line).trim_end()),
+                Ok(line) if each(String::from_utf8_lossy(&line).trim_end()).is_break() => {
+                    return Ok(());
+                }
+                Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     bail!("still on after {within:?}: {}", last(&self.console))

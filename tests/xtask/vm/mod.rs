@@ -9,6 +9,7 @@ mod mutate;
 use std::{
     collections::BTreeSet,
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -42,8 +43,8 @@ const LONG: &[&str] = &["::window::", leak::PREFIX];
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only the tests whose names hold this
-    name: Option<String>,
+    /// Only the tests whose names hold one of these
+    names: Vec<String>,
     /// Debian 13 as well as Debian 12, the window, and the leak matrix in all states
     #[arg(long)]
     full: bool,
@@ -54,15 +55,15 @@ pub struct Arguments {
     #[arg(long)]
     seed: Option<u64>,
     /// Plant a leak first: the states of the matrix that are named (leak::F00) have to fail
-    #[arg(long, value_name = "NAME", requires = "name", conflicts_with_all = ["full", "mutate", "shell"])]
+    #[arg(long, value_name = "NAME", requires = "names", conflicts_with_all = ["full", "mutate", "shell"])]
     plant: Option<lab::leak::Plant>,
     /// Debug builds, for a developer in a hurry
     #[arg(long)]
     debug: bool,
     /// A root shell in the machine, with the packages installed, instead of the tests
-    #[arg(long, conflicts_with_all = ["name", "mutate", "full"])]
+    #[arg(long, conflicts_with_all = ["names", "mutate", "full"])]
     shell: bool,
-    /// Break one thing first: the suite has to fail
+    /// Break one thing first: the suite has to fail, and ends with the first test that does
     #[arg(long, value_name = "NAME", conflicts_with = "full")]
     mutate: Option<Mutation>,
 }
@@ -85,11 +86,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut tests = tests(&suite)?;
     let matrix = leak::Matrix::new(arguments.seed, arguments.plant)?;
     tests.extend(leak::Matrix::tests());
-    if let Some(name) = &arguments.name {
-        tests.retain(|test| test.contains(name.as_str()));
-        ensure!(!tests.is_empty(), "no test has {name} in its name");
+    for name in &arguments.names {
+        let is_one = tests.iter().any(|test| test.contains(name.as_str()));
+        ensure!(is_one, "no test has {name} in its name");
+    }
+    if !arguments.names.is_empty() {
+        let names = &arguments.names;
+        tests.retain(|test| names.iter().any(|name| test.contains(name.as_str())));
     } else if !arguments.full {
-        tests.retain(|test| !LONG.iter().any(|part| test.contains(part)));
+        let some = matrix.some();
+        let is_long = |test: &str| LONG.iter().any(|part| test.contains(part));
+        tests.retain(|test| some.contains(test) || !is_long(test));
     }
     let work = tempfile::tempdir()?;
     let payload = payload(
@@ -113,23 +120,30 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("Debian {release}, by {}", machine.processor);
         let mut good = BTreeSet::new();
         let mut found = leak::Found::default();
-        let within = BUDGET * 3 / 2 + leak::time(&tests);
+        let mut within = BUDGET * 3 / 2;
+        if arguments.full || !arguments.names.is_empty() {
+            within += leak::time(&tests);
+        }
         let ended = machine.listen(within, |line| {
             if found.take(line) {
-                return;
+                return ControlFlow::Continue(());
             }
             println!("{:4} s  {line}", began.elapsed().as_secs());
             let Some((name, word)) = line
                 .strip_prefix("test ")
                 .and_then(|rest| rest.split_once(" ... "))
             else {
-                return;
+                return ControlFlow::Continue(());
             };
             match word {
                 "ok" => _ = good.insert(name.to_owned()),
                 "FAILED" => told += 1,
                 _ => {}
             }
+            if arguments.mutate.is_some() && told > 0 {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
         });
         if let Err(error) = ended {
             println!("{error:#}");

@@ -8,8 +8,22 @@ use lonewire_core::{
 
 use super::*;
 
+impl World {
+    fn seen(&self, name: &LinkName) -> PortResult<Survey> {
+        let namespaces = self.0.namespaces.borrow();
+        let space = namespaces.get(name).ok_or(gone("namespace"))?;
+        let sysctls = SYSCTLS
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        Ok(Survey {
+            inode: space.inode,
+            sysctls: sysctls.collect(),
+        })
+    }
+}
+
 impl Namespaces for World {
-    async fn create(&self, name: &LinkName) -> PortResult<Namespace> {
+    async fn create(&self, name: &LinkName) -> PortResult<(Namespace, Survey)> {
         let make = || {
             let inode = 4_026_532_000 + self.0.random.get();
             let space = Space {
@@ -18,11 +32,12 @@ impl Namespaces for World {
             };
             let before = self.0.namespaces.borrow_mut().insert(name.clone(), space);
             assert!(before.is_none(), "made twice");
-            Ok(Namespace {
+            let namespace = Namespace {
                 name: name.clone(),
                 inode,
                 fd: null(),
-            })
+            };
+            Ok((namespace, self.seen(name)?))
         };
         self.point("create", make).await
     }
@@ -53,18 +68,7 @@ impl Namespaces for World {
     }
 
     async fn survey(&self, name: &LinkName) -> PortResult<Survey> {
-        let look = || {
-            let namespaces = self.0.namespaces.borrow();
-            let space = namespaces.get(name).ok_or(gone("namespace"))?;
-            let sysctls = SYSCTLS
-                .iter()
-                .map(|(name, value)| ((*name).into(), (*value).into()));
-            Ok(Survey {
-                inode: space.inode,
-                sysctls: sysctls.collect(),
-            })
-        };
-        self.point("survey", look).await
+        self.point("survey", || self.seen(name)).await
     }
 
     async fn open_tun(&self, namespace: &LinkName, _link: &LinkName) -> PortResult<Tun> {
