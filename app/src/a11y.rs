@@ -147,7 +147,11 @@ pub fn set_label(widget: &impl IsA<gtk::Widget>, label: &str) {
 
 /// Gives the row of a list view its name: of itself it has none.
 pub fn set_row_label(item: &gtk::ListItem, label: &str) {
-    if let Some(row) = item.child().and_then(|child| child.parent()) {
+    const PROPERTY: &str = "accessible-label";
+    // GTK 4.12 and later. There the row may be in nobody's hands yet: a reference taken here would be its only one, and the end of it.
+    if item.has_property(PROPERTY) {
+        item.set_property(PROPERTY, label);
+    } else if let Some(row) = item.child().and_then(|child| child.parent()) {
         set_label(&row, label);
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use lab::{
     desktop::{
         State, Tree,
@@ -108,18 +108,28 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// Does what opens it, and waits until it is there.
-    fn open(screen: &'a Screen<'a>, opens: impl FnOnce() -> Result<()>) -> Result<Self> {
+    /// Does what opens it, and waits for the program that shows a node: others of the desktop's come and go meanwhile.
+    fn open(
+        screen: &'a Screen<'a>,
+        (role, name): (&str, &str),
+        opens: impl FnOnce() -> Result<()>,
+    ) -> Result<Self> {
         let before = access::programs(&screen.bus)?;
         opens()?;
-        let shows = || {
-            let now = access::programs(&screen.bus).ok()?;
-            let new = now.into_iter().find(|name| !before.contains(name))?;
-            // Registered before its first window.
-            let tree = Tree::of(&screen.bus, &new).ok()?;
-            (tree.nodes.len() > 1).then_some(new)
+        let shows = |program: &String| {
+            let tree = Tree::of(&screen.bus, program);
+            tree.is_ok_and(|tree| tree.find(role, name).is_some())
         };
-        let program = poll(SLOW, shows).with_context(|| screen.scene.system.last_words())?;
+        let there = || {
+            let now = access::programs(&screen.bus).ok()?;
+            let mut new = now.into_iter().filter(|name| !before.contains(name));
+            new.find(shows)
+        };
+        let program = poll(SLOW, there).with_context(|| {
+            let picture = screen.picture("failed");
+            let words = screen.scene.system.last_words();
+            format!("nobody shows a {role} “{name}”; picture: {picture:?}; {words}")
+        })?;
         Ok(Self { screen, program })
     }
 
@@ -134,8 +144,8 @@ impl<'a> Window<'a> {
         match poll(SLOW, there) {
             Some(node) => Ok((last, node)),
             None => {
-                let _ = self.screen.picture("failed");
-                Err(anyhow::anyhow!("no {role} “{name}”:\n{last}"))
+                let picture = self.screen.picture("failed");
+                bail!("no {role} “{name}”; picture: {picture:?}\n{last}")
             }
         }
     }
@@ -175,7 +185,7 @@ fn from_the_menu_to_a_browser_in_the_tunnel() -> Result<()> {
     )?;
 
     let screen = Screen::start(scene)?;
-    let window = Window::open(&screen, || {
+    let window = Window::open(&screen, ("list item", "demo, Off"), || {
         // It writes to where this does, for as long as it is there.
         let mut menu = screen.command(&["gio", "launch", ENTRY]);
         menu.stdin(Stdio::null())
@@ -184,7 +194,6 @@ fn from_the_menu_to_a_browser_in_the_tunnel() -> Result<()> {
         ensure!(menu.status()?.success(), "{ENTRY}");
         Ok(())
     })?;
-    window.find("list item", "demo, Off")?;
     window.click("check box", "Tunnel")?;
     window.find("list item", "demo, Protected")?;
     screen.picture("protected")?;
