@@ -63,7 +63,7 @@ pub struct Arguments {
     /// A root shell in the machine, with the packages installed, instead of the tests
     #[arg(long, conflicts_with_all = ["names", "mutate", "full"])]
     shell: bool,
-    /// Break one thing first: the suite has to fail, and ends with the first test that does
+    /// Break one thing first: the suite has to fail, and ends with the boot in which it does
     #[arg(long, value_name = "NAME", conflicts_with = "full")]
     mutate: Option<Mutation>,
 }
@@ -129,6 +129,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 return ControlFlow::Continue(());
             }
             println!("{:4} s  {line}", began.elapsed().as_secs());
+            // By then it has said why, too.
+            if arguments.mutate.is_some() && line.starts_with("test result: FAILED") {
+                return ControlFlow::Break(());
+            }
             let Some((name, word)) = line
                 .strip_prefix("test ")
                 .and_then(|rest| rest.split_once(" ... "))
@@ -139,9 +143,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 "ok" => _ = good.insert(name.to_owned()),
                 "FAILED" => told += 1,
                 _ => {}
-            }
-            if arguments.mutate.is_some() && told > 0 {
-                return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
         });

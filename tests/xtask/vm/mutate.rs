@@ -132,7 +132,8 @@ impl Mutation {
             }
         }
         if let Some(name) = edit.program {
-            let target = lab::programs::target()?;
+            // Of its own: what cargo finds in that of the project it would take for the project's.
+            let target = lab::programs::target()?.join("mutated");
             let mut command = cargo();
             command
                 .current_dir(&project)
