@@ -217,7 +217,8 @@ fn overlay(path: &str) -> Result<()> {
 fn people() -> Result<()> {
     let (mut passwd, mut group, mut shadow) = (String::new(), String::new(), String::new());
     let mut extra: Vec<(&str, u32, Vec<&str>)> = Vec::new();
-    for person in users::ALL.iter().chain([&users::DATA_PLANE]) {
+    let all: Vec<_> = users::ALL.iter().chain([&users::DATA_PLANE]).collect();
+    for person in &all {
         passwd += &format!(
             "{}:x:{}:{}:{}:{}:{}\n",
             person.name, person.uid, person.gid, person.name, person.home, person.shell
@@ -235,13 +236,19 @@ fn people() -> Result<()> {
         group += &format!("{name}:x:{number}:{}\n", members.join(","));
     }
     for (file, text) in [("passwd", passwd), ("group", group), ("shadow", shadow)] {
-        // The machine may have a `lonewire-wg` of its own: the world's entry replaces it.
+        // The machine may have a `lonewire-wg` of its own, and people with the numbers of the world's: these replace them.
         let path = format!("/etc/{file}");
         let old = fs::read_to_string(&path)?;
-        let own = format!("{}:", users::DATA_PLANE.name);
+        let is_replaced = |line: &&str| {
+            let mut fields = line.split(':');
+            let (name, number) = (fields.next(), fields.nth(1));
+            let number = number.and_then(|number| number.parse().ok());
+            all.iter()
+                .any(|person| name == Some(person.name) || number == Some(person.uid))
+        };
         let kept: String = old
             .lines()
-            .filter(|line| !line.starts_with(&own))
+            .filter(|line| !is_replaced(line))
             .map(|line| format!("{line}\n"))
             .collect();
         fs::write(&path, kept + &text)?;

@@ -64,6 +64,13 @@ impl Table {
         self.shots = cells.iter().map(|cell| cell.shots).sum();
     }
 
+    /// Whether any cell of a state fails.
+    pub fn fails_in(&self, state: State) -> bool {
+        let fails =
+            |cell: &Cell| cell.state == state && matches!(cell.verdict, Verdict::Fail { .. });
+        self.cells.iter().any(fails)
+    }
+
     /// In one line.
     pub fn summary(&self) -> String {
         format!(
