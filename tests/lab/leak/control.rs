@@ -25,6 +25,9 @@ use crate::{
 /// For what a closed socket still says: reports of groups that were left, mostly.
 const QUIET: Duration = Duration::from_millis(1500);
 
+/// All of them at once can be too much for a queue on the way, as that for a neighbour whose address is not known yet: what was not seen is sent again.
+const ROUNDS: usize = 3;
+
 /// The shots beside the tunnel: each that can be seen is seen at both ends, or heard.
 pub(super) fn controls(
     job: &Job,
@@ -39,60 +42,63 @@ pub(super) fn controls(
     let carried = |aim: &Aim| if aim.v6 { family.v6() } else { family.v4() };
     let mut root = Probe::of_root(&scene.world, "host")?;
     let is_roots = |aim: &Aim| aim.control == Control::SeenOfRoot && carried(aim);
-    root.fire(&volley.shots(&place, is_roots))?;
-    scene.outside.fire(&volley.shots(&place, |aim| {
-        aim.control == Control::Heard || aim.control == Control::Seen && carried(aim)
-    }))?;
-    let outcomes = [root.landed()?, scene.outside.landed()?].concat();
-    root.close()?;
-    let mut missing = Vec::new();
+    let is_persons =
+        |aim: &Aim| aim.control == Control::Heard || aim.control == Control::Seen && carried(aim);
+    let mut outcomes = Vec::new();
+    let mut missing: Vec<usize> = (0..volley.aims.len()).collect();
     let mut ends: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     let finder = Finder::new(&volley.markers);
-    let looked = until(Duration::from_secs(5), "all controls", || {
-        for (name, frames) in scene.world.frames_since(watch)? {
-            let found = ends.entry(name).or_default();
-            for frame in frames {
-                found.extend(finder.all(&frame.bytes));
-            }
-        }
-        let heard = scene.world.queries(fakes::LOG)?;
-        let heard: Vec<_> = heard
-            .into_iter()
-            .map(|asked| asked.what)
-            .chain(scene.asked_by_bus().iter().cloned())
-            .collect();
-        missing.clear();
-        for (at, aim) in volley.aims.iter().enumerate() {
-            let seen = match aim.control {
-                Control::None => true,
-                Control::Heard => heard
-                    .iter()
-                    .any(|asked| asked.contains(&volley.markers[at].hex())),
-                Control::Seen | Control::SeenOfRoot => {
-                    !carried(aim)
-                        || ["host", "router"].iter().all(|end| {
-                            ends.get(&format!("uplink 0 at the {end}"))
-                                .is_some_and(|found| found.contains(&at))
-                        })
+    for _ in 0..ROUNDS {
+        let is_missing = |aim: &Aim| missing.iter().any(|at| volley.aims[*at].name == aim.name);
+        root.fire(&volley.shots(&place, |aim| is_roots(aim) && is_missing(aim)))?;
+        let shots = volley.shots(&place, |aim| is_persons(aim) && is_missing(aim));
+        scene.outside.fire(&shots)?;
+        outcomes = [root.landed()?, scene.outside.landed()?].concat();
+        let looked = until(Duration::from_secs(5), "all controls", || {
+            for (name, frames) in scene.world.frames_since(watch)? {
+                let found = ends.entry(name).or_default();
+                for frame in frames {
+                    found.extend(finder.all(&frame.bytes));
                 }
-            };
-            if !seen {
-                missing.push(at);
             }
+            let heard = scene.world.queries(fakes::LOG)?;
+            let heard: Vec<_> = heard
+                .into_iter()
+                .map(|asked| asked.what)
+                .chain(scene.asked_by_bus().iter().cloned())
+                .collect();
+            missing.clear();
+            for (at, aim) in volley.aims.iter().enumerate() {
+                let seen = match aim.control {
+                    Control::None => true,
+                    Control::Heard => heard
+                        .iter()
+                        .any(|asked| asked.contains(&volley.markers[at].hex())),
+                    Control::Seen | Control::SeenOfRoot => {
+                        !carried(aim)
+                            || ["host", "router"].iter().all(|end| {
+                                ends.get(&format!("uplink 0 at the {end}"))
+                                    .is_some_and(|found| found.contains(&at))
+                            })
+                    }
+                };
+                if !seen {
+                    missing.push(at);
+                }
+            }
+            Ok(missing.is_empty())
+        });
+        if looked.is_ok() {
+            break;
         }
-        Ok(missing.is_empty())
-    });
-    if looked.is_err() {
-        for at in &missing {
-            let aim = &volley.aims[*at];
-            let outcome = outcomes.iter().find(|outcome| outcome.name == aim.name);
-            let said = outcome.map_or("", |outcome| outcome.said.as_str());
-            why(
-                tried,
-                aim.stimulus,
-                format!("{}: not seen beside the tunnel: {said}", aim.name),
-            );
-        }
+    }
+    root.close()?;
+    for at in &missing {
+        let aim = &volley.aims[*at];
+        let outcome = outcomes.iter().find(|outcome| outcome.name == aim.name);
+        let said = outcome.map_or("", |outcome| outcome.said.as_str());
+        let text = format!("{}: not seen beside the tunnel: {said}", aim.name);
+        why(tried, aim.stimulus, text);
     }
     for aim in &volley.aims {
         let can = match aim.control {

@@ -46,6 +46,8 @@ impl Machine {
             if *processor == "kvm" && fs::File::open("/dev/kvm").is_err() {
                 continue;
             }
+            // What another machine said there is not this one's first word.
+            fs::File::create(&console)?;
             let line = if is_for_person { "mon:stdio" } else { "stdio" };
             let mut command = Command::new("qemu-system-x86_64");
             command
