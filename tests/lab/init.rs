@@ -310,11 +310,6 @@ fn install(project: &Path, programs: &Path) -> Result<()> {
     }
     fs::create_dir_all("/etc/polkit-1/rules.d")?;
     fs::write("/etc/polkit-1/rules.d/10-lab.rules", GRANTS)?;
-    // Nothing of a Lonewire that the machine has itself, or had.
-    for (path, mode) in [("/var/lib/lonewire", "0700"), ("/etc/lonewire", "0755")] {
-        fs::create_dir_all(path)?;
-        tmpfs(path, mode)?;
-    }
     // What tmpfiles.d does on a real machine.
     for path in [
         "/var/lib/lonewire",
