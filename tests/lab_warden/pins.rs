@@ -61,10 +61,18 @@ fn t71_many_first_namespaces_at_once_are_one_mount_each() -> Result<()> {
         namespace: LinkName::from_random([number; 6]),
     };
     let make = |number: u8| -> Result<u64> {
-        match event(&ask(&warden, &request(number), &[])?)?.0 {
-            Event::Namespace(survey) => Ok(survey.inode),
-            other => bail!("{other:?}"),
-        }
+        let Event::Namespace(made) = event(&ask(&warden, &request(number), &[])?)?.0 else {
+            bail!("no namespace")
+        };
+        // Another process finds under its name what the one that made it read back.
+        let namespace = LinkName::from_random([number; 6]);
+        let look = Request::Survey { namespace };
+        let found = event(&ask(&warden, &look, &[])?)?.0;
+        ensure!(
+            found == Event::Survey(made.clone()),
+            "{made:?}, but {found:?}"
+        );
+        Ok(made.inode)
     };
     let made = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..MANY)

@@ -25,7 +25,7 @@ use crate::{
 /// For what a closed socket still says: reports of groups that were left, mostly.
 const QUIET: Duration = Duration::from_millis(1500);
 
-/// All of them at once can be too much for a queue on the way, as that for a neighbour whose address is not known yet: what was not seen is sent again.
+/// Datagrams that are sent all at once may get lost on a slow machine: what was not seen is sent again.
 const ROUNDS: usize = 3;
 
 /// The shots beside the tunnel: each that can be seen is seen at both ends, or heard.
