@@ -254,11 +254,7 @@ fn routes(
             tell(format!("the route to {wanted} is missing"));
         }
     }
-    // A kernel without IPv6 has neither its routes nor its sysctls.
-    let has_v6 = observed
-        .sysctls
-        .iter()
-        .any(|(name, _)| name.starts_with("ipv6/"));
+    let has_v6 = has_v6(observed);
     for v6 in [false, true] {
         let there =
             |route: &Route| is_last_resort(route) && route.destination.addr().is_ipv6() == v6;
@@ -280,10 +276,7 @@ fn sysctls(observed: &Observed, found: &mut Vec<Violation>) {
             .find(|(there, _)| there == name)
             .map(|(_, value)| value.as_str())
     };
-    let has_v6 = observed
-        .sysctls
-        .iter()
-        .any(|(name, _)| name.starts_with("ipv6/"));
+    let has_v6 = has_v6(observed);
     for (name, wanted) in crate::plan::SYSCTLS {
         let text = match value_of(name) {
             Some(value) if value.split_whitespace().eq(wanted.split_whitespace()) => continue,
@@ -296,6 +289,16 @@ fn sysctls(observed: &Observed, found: &mut Vec<Violation>) {
             found: text,
         });
     }
+}
+
+/// A kernel without IPv6 has neither its sysctls nor its addresses and routes. One that got it since the sysctls were set has the last two.
+fn has_v6(observed: &Observed) -> bool {
+    let mut sysctls = observed.sysctls.iter();
+    let mut addresses = observed.addresses.iter();
+    let mut routes = observed.routes.iter();
+    sysctls.any(|(name, _)| name.starts_with("ipv6/"))
+        || addresses.any(|address| address.net.addr().is_ipv6())
+        || routes.any(|route| route.destination.addr().is_ipv6())
 }
 
 fn is_last_resort(route: &Route) -> bool {

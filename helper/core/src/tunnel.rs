@@ -113,7 +113,7 @@ pub struct Run {
     /// The instance of userspace WireGuard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plane: Option<Process>,
-    /// What the warden saw when the seal was checked.
+    /// What the warden saw in the namespace that it had made.
     #[serde(default)]
     pub sysctls: Vec<(String, String)>,
 }

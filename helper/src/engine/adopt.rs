@@ -234,6 +234,9 @@ impl<P: Ports> Engine<P> {
                     .map(Rc::new)
             }
         };
+        // The last helper may have ended with a drop test or a change half done.
+        let unsure = (backend == Backend::Kernel || instance.is_some())
+            && self.check_seal(&namespace, &record).await.is_err();
         let (carriers, keepalives) = match &device {
             Some(device) => connect::carriers(device),
             None => status.iter().map(|peer| (peer.public_key, 0)).unzip(),
@@ -272,7 +275,7 @@ impl<P: Ports> Engine<P> {
             counters: counters.into(),
             task: None.into(),
             used: tokio::sync::Notify::new(),
-            unsure: std::cell::Cell::new(false),
+            unsure: unsure.into(),
         });
         self.keys
             .borrow_mut()
@@ -297,18 +300,13 @@ impl<P: Ports> Engine<P> {
 
     /// Takes down what cannot be adopted; a namespace with apps in it stays, without link.
     async fn tear_down(self: &Rc<Self>, left: Left) {
-        let namespace = self.ports.open(&left.link).await.ok();
         if !self.apps_in(&left.link).is_empty() {
             let undo = lonewire_core::plan::Undo::DeleteLink;
-            if let Err(error) = self
-                .undo(undo, &left.run, &left.link, namespace.as_ref())
-                .await
-            {
+            if let Err(error) = self.undo(undo, &left.run, &left.link, None).await {
                 tracing::error!(link = %left.link, %error, "apps may still be online by their tunnel");
             }
             self.left.borrow_mut().push(left);
-        } else if !self.try_remove(&left, namespace.as_ref()).await {
-            drop(namespace);
+        } else {
             self.remove_left(left).await;
         }
     }

@@ -173,7 +173,7 @@ impl<P: Ports> Engine<P> {
         };
         let signal = i32::try_from(signal)
             .ok()
-            .filter(|number| (1..=64).contains(number));
+            .filter(|number| (1..=31).contains(number));
         self.send(&app, signal.ok_or(refused)?, false).await
     }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     auth::{Grant, Own},
     points,
-    ports::{Keeper as _, Namespace, Ports},
+    ports::{Keeper as _, Ports},
 };
 
 /// An app whose keeper has no process left or has gone is ended as soon as its last words are read.
@@ -107,10 +107,10 @@ impl<P: Ports> Engine<P> {
 
     /// Removes what is left of a tunnel; what cannot be removed now is tried again.
     pub(super) async fn remove_left(self: &Rc<Self>, left: Left) {
-        if self.try_remove(&left, None).await {
-            return;
+        let undos = plan::down();
+        if !self.undo_all(&undos, &left.run, &left.link, None).await {
+            self.undo_later(undos, left);
         }
-        self.undo_later(plan::down(), left);
     }
 
     /// Tries again, ever more slowly, what could not be undone at once.
@@ -128,12 +128,6 @@ impl<P: Ports> Engine<P> {
                 }
             }
         });
-    }
-
-    /// The inverses of the whole plan, in reverse; the link too, where the namespace could be opened.
-    pub(super) async fn try_remove(&self, left: &Left, namespace: Option<&Namespace>) -> bool {
-        self.undo_all(&plan::down(), &left.run, &left.link, namespace)
-            .await
     }
 
     /// Apps that run in a namespace, but for those whose end is on its way: who ran one hears of its end from the keeper, and may ask before we know.

@@ -76,10 +76,14 @@ impl<P: Ports> Engine<P> {
         let cut = async || self.ports.cut(&up.namespace, up.link()).await;
         let look = self.ask_inside(watcher, &up.namespace, &task, cut).await;
         let addressing = steps::addressing(&record);
-        self.ports
-            .configure(&up.namespace, up.link(), &addressing)
-            .await?;
-        self.check_seal(&up.namespace, &record).await?;
+        let restored = async {
+            let configured = self.ports.configure(&up.namespace, up.link(), &addressing);
+            configured.await?;
+            self.check_seal(&up.namespace, &record).await
+        };
+        let restored = restored.await;
+        up.unsure.set(up.unsure.get() || restored.is_err());
+        restored?;
         drop_line(look?, "the tunnel's own link")
     }
 

@@ -29,6 +29,8 @@ pub struct Tunnel<P: Ports> {
     pub uid: u32,
     /// Written by what brings it up or down, read by what needs it to stay as it is: launches, renewals.
     pub lock: RwLock<()>,
+    /// Held by a switch, from before it looks names up.
+    pub switching: tokio::sync::Mutex<()>,
     /// Held by a check.
     pub checking: tokio::sync::Mutex<()>,
     pub kept: RefCell<Rc<Kept>>,
@@ -65,6 +67,7 @@ impl<P: Ports> Tunnel<P> {
             id,
             uid,
             lock: RwLock::new(()),
+            switching: tokio::sync::Mutex::default(),
             checking: tokio::sync::Mutex::default(),
             kept: RefCell::new(Rc::new(kept)),
             standing: watch::Sender::new(Standing {
@@ -121,7 +124,7 @@ pub struct Up<P: Ports> {
     pub task: RefCell<Option<AbortHandle>>,
     /// Told at each launch.
     pub used: Notify,
-    /// A switch failed and what was could not be put back: it is tried again.
+    /// What is there is not what should be, and could not be put back: it is tried again.
     pub unsure: Cell<bool>,
 }
 

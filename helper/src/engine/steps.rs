@@ -201,7 +201,7 @@ impl<P: Ports> Engine<P> {
         Ok(())
     }
 
-    /// Takes a step back; what is not there is taken back already.
+    /// Takes a step back; what is not there is taken back already. Who has no namespace at hand has it opened by its name.
     pub(super) async fn undo(
         &self,
         undo: Undo,
@@ -218,7 +218,10 @@ impl<P: Ports> Engine<P> {
             Undo::RemoveDns => self.ports.remove_dns(link).await,
             Undo::DeleteLink => match namespace {
                 Some(namespace) => Links::delete(&self.ports, namespace, link).await,
-                None => Ok(()),
+                None => match self.ports.open(link).await {
+                    Ok(namespace) => Links::delete(&self.ports, &namespace, link).await,
+                    Err(error) => Err(error),
+                },
             },
         };
         match result {
@@ -227,6 +230,11 @@ impl<P: Ports> Engine<P> {
                 | PortError::Os {
                     errno: libc::ENODEV | libc::ENOENT,
                     ..
+                }
+                // A name to which no namespace was ever bound.
+                | PortError::Os {
+                    what: "setns",
+                    errno: libc::EINVAL,
                 },
             ) => Ok(()),
             other => other,
@@ -244,14 +252,14 @@ impl<P: Ports> Engine<P> {
     ) -> bool {
         let mut clean = true;
         for &undo in undos {
-            if undo == Undo::RemoveRecord && !clean {
+            // A userspace link does not go with its namespace's name: without that nobody would find it again.
+            if matches!(undo, Undo::RemoveRecord | Undo::RemoveNamespace) && !clean {
                 break;
             }
             let undone = points::step(undo.name(), self.undo(undo, run, link, namespace)).await;
             if let Err(error) = undone {
                 tracing::warn!(?undo, %link, %error, "not undone");
-                // The link goes with its namespace.
-                clean &= undo == Undo::DeleteLink;
+                clean = false;
             }
         }
         clean

@@ -59,10 +59,14 @@ impl<P: Ports> Engine<P> {
                 problem: "no peer",
             });
         }
-        // Before anything is held: a resolver may take its time.
-        let wanted = self.prepare(&kept, Unresolved::Fails).await;
-        let wanted = wanted.map_err(|error| failed(self.unresolved(), error))?;
-        self.take_over(&tunnel, &other, kept, wanted).await?;
+        {
+            // One at a time: a resolver may take its time, and has a thread for each name.
+            let _turn = tunnel.switching.lock().await;
+            // Before anything else is held.
+            let wanted = self.prepare(&kept, Unresolved::Fails).await;
+            let wanted = wanted.map_err(|error| failed(self.unresolved(), error))?;
+            self.take_over(&tunnel, &other, kept, wanted).await?;
+        }
         self.wait_while(&tunnel, wait, |state| {
             matches!(
                 state,

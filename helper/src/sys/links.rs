@@ -330,16 +330,19 @@ impl Links for Sys {
     }
 
     async fn uplink_changed(&self) -> PortResult<()> {
-        let mut changes = self.uplink.lock().await;
-        let changes = match &mut *changes {
+        let mut watch = self.uplink.lock().await;
+        let changes = match &mut *watch {
             Some(changes) => changes,
             none => none.insert(uplink::watch()?),
         };
-        let ended = || PortError::Os {
-            what: "netlink",
-            errno: libc::EIO,
-        };
-        changes.recv().await.ok_or_else(ended)?;
+        if changes.recv().await.is_none() {
+            // The next to ask begins another.
+            *watch = None;
+            return Err(PortError::Os {
+                what: "netlink",
+                errno: libc::EIO,
+            });
+        }
         tokio::time::sleep(DEBOUNCE).await;
         while changes.try_recv().is_ok() {}
         Ok(())

@@ -65,8 +65,14 @@ pub fn close_elsewhere(descriptors: Vec<OwnedFd>) {
     if descriptors.is_empty() {
         return;
     }
-    // Without a thread they are closed here, as the closure is dropped.
-    let _ = std::thread::Builder::new()
+    let (give, take) = std::sync::mpsc::channel();
+    let closer = std::thread::Builder::new()
         .name("close".into())
-        .spawn(move || drop(descriptors));
+        .spawn(move || drop(take.recv()));
+    match closer {
+        // It waits for them: they are not handed back.
+        Ok(_) => drop(give.send(descriptors)),
+        // There is no thread, and this one must not wait: they stay open.
+        Err(_) => std::mem::forget(descriptors),
+    }
 }

@@ -48,7 +48,11 @@ impl Channel {
     pub async fn connect(path: &Path) -> PortResult<Self> {
         let stream = UnixStream::connect(path)
             .await
-            .map_err(|_| PortError::WardenGone)?;
+            .map_err(|error| match error.kind() {
+                // More wait already than may.
+                io::ErrorKind::WouldBlock => PortError::WardenGone,
+                _ => os("the warden's socket")(error),
+            })?;
         Ok(Self::over(stream))
     }
 

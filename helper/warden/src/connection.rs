@@ -50,8 +50,7 @@ impl Connection {
         if !is_root(&socket) {
             return Err(Failure::new(Stage::Request, Errno::PERM));
         }
-        let (partial, unsent) = (Vec::new(), Vec::new());
-        Ok(Self { socket, partial, unsent })
+        Ok(Self { socket, partial: Vec::new(), unsent: Vec::new() })
     }
 
     /// The request, from its sealed memfd, and the other descriptors in order.
@@ -104,6 +103,12 @@ impl Connection {
     /// Whether the other end has not taken all yet.
     pub fn is_behind(&self) -> bool {
         !self.unsent.is_empty()
+    }
+
+    /// Whether the other end has gone.
+    pub fn is_closed(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(rustix::net::recv(&self.socket, &mut [0_u8], flags), Ok((0, _)))
     }
 
     /// The commands that have come, without waiting; `None` once the other end is closed or talks nonsense.

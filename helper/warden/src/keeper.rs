@@ -82,6 +82,10 @@ pub fn keep(app: Pid, connection: Connection, kept: Kept) -> Result<(), Failure>
         kept,
     };
     keeper.introduce()?;
+    if keeper.connection.is_none() {
+        // Nobody has heard of it: it must not run.
+        proc::signal_all(Signal::KILL, None);
+    }
     loop {
         // First what has happened to the children, then new questions.
         if !keeper.reap() {

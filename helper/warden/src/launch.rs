@@ -31,9 +31,9 @@ use crate::{
 /// On the status pipe: all is done but execve; then the number of the bus's proxy, or 0. No encoded failure begins so.
 const RUNS: u8 = 0xff;
 
-/// How long a program may take to run: its folders may lie on a file system that does not answer. Less than the helper waits:
-/// what it was not told of must not run.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a program may take to say that it runs, and again to do so: its folders may lie on a file system that does not answer. Both together are less
+/// than the helper waits: what it was not told of must not run.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 /// How long a program waits to be put into its scope.
 const HOLD: Duration = Duration::from_secs(5);
@@ -140,21 +140,14 @@ fn sort(request: &Launch, descriptors: Vec<OwnedFd>) -> Result<Files, Failure> {
         hold: request.hold.then(&mut next).transpose()?,
         tie: request.tie.then(&mut next).transpose()?,
     };
-    match rest.next() {
-        None => Ok(files),
-        Some(_) => Err(Failure::new(Stage::Descriptors, Errno::MFILE)),
-    }
+    rest.next().map_or(Ok(files), |_| Err(Failure::new(Stage::Descriptors, Errno::MFILE)))
 }
 
 /// That the running program is not in the host's network, where this keeper is. One that made a namespace of its own is further in, and one that has ended
 /// already looked at itself before.
 fn compare(app: Pid) -> Result<(), Failure> {
-    match proc::namespace_of(app) {
-        Some(found) if found == namespace::own_inode()? => {
-            Err(Failure::new(Stage::Verify, Errno::XDEV))
-        }
-        _ => Ok(()),
-    }
+    let is_outside = proc::namespace_of(app) == Some(namespace::own_inode()?);
+    if is_outside { Err(Failure::new(Stage::Verify, Errno::XDEV)) } else { Ok(()) }
 }
 
 /// What execve gets: path, arguments, environment.
@@ -231,13 +224,13 @@ fn wait_for_release(hold: &OwnedFd, bus: Option<Pid>) {
     }
     let until = Instant::now() + HOLD;
     loop {
-        let left = until.saturating_duration_since(Instant::now());
+        // Whoever keeps talking has no more time than others.
+        let Some(left) = until.checked_duration_since(Instant::now()) else { return };
         let Ok(left) = left.try_into() else { return };
         let mut polled = [PollFd::new(hold, PollFlags::IN)];
         match rustix::event::poll(&mut polled, Some(&left)) {
-            Ok(0) => return,
             Err(Errno::INTR) => {}
-            Err(_) => return,
+            Ok(0) | Err(_) => return,
             Ok(_) => match rustix::net::recv(hold, &mut [0_u8; 16], RecvFlags::DONTWAIT) {
                 Ok((1.., _)) | Err(Errno::AGAIN | Errno::INTR) => {}
                 Ok((0, _)) | Err(_) => return,

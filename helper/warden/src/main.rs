@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use connection::Connection;
 use failure::{At as _, Failure};
 use lonewire_core::launch::{Event, Request, Stage};
-use rustix::{fs::Mode, process::DumpableBehavior};
+use rustix::{fs::Mode, io::Errno, process::DumpableBehavior};
 
 const HELP: &str = "\
 lonewire-warden: makes network namespaces and starts programs in them, for lonewire-helper.
@@ -60,6 +60,8 @@ fn serve() -> Result<(), Failure> {
     let mut connection = Connection::inherited()?;
     harden()?;
     let answer = match connection.request() {
+        // Whoever waited too long for this process has given up.
+        Ok(_) if connection.is_closed() => Err(Failure::new(Stage::Request, Errno::PIPE)),
         Ok((Request::Launch(request), descriptors)) => {
             return launch::launch(connection, *request, descriptors);
         }
@@ -78,8 +80,7 @@ fn serve() -> Result<(), Failure> {
 /// Tells the helper why not; the log has it too.
 fn refuse(connection: &mut Connection, failure: Failure) -> Result<(), Failure> {
     let Failure { stage, errno } = failure;
-    connection.send(&Event::Failed { stage, errno }, &[])?;
-    Err(failure)
+    connection.send(&Event::Failed { stage, errno }, &[]).and(Err(failure))
 }
 
 /// What this process is to be, whoever started it: root, alone, no core file, no leftovers (an ignored SIGCHLD would hide the end of an app).
@@ -87,7 +88,7 @@ fn harden() -> Result<(), Failure> {
     raw::default_signals();
     let threads = std::fs::read_dir("/proc/self/task").at(Stage::Request)?.count();
     if threads != 1 || !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(Stage::Request, rustix::io::Errno::PERM));
+        return Err(Failure::new(Stage::Request, Errno::PERM));
     }
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Stage::Request)?;
     // The hard limit of core files stays: without CAP_SYS_RESOURCE the app could not have the user's again. Open files: unix(7), ETOOMANYREFS: a

@@ -35,6 +35,7 @@ use crate::{
 
 type Answer = Result<(Event, Vec<OwnedFd>), Failure>;
 
+const RUNTIME_DIR: &str = "/run/lonewire";
 const OWN: &str = "/proc/self/ns/net";
 
 /// Makes and pins one.
@@ -71,10 +72,12 @@ fn pin(name: &LinkName) -> Result<(), Failure> {
 }
 
 /// Makes `/run/netns` a shared mount, once, as `ip netns add` does: a pin is then seen by every mount namespace that follows the host's.
-/// Under a lock: two that do it at once would stack mounts, each doubling the next.
+/// Under a lock: two that do it at once would stack mounts, each doubling the next. It is on a folder of root's alone: whoever can open what is locked
+/// can keep everybody waiting.
 fn share_folder() -> Result<(), Failure> {
     make_folder(NETNS_DIR, 0o755).at(Stage::Namespace)?;
-    let lock = File::open(NETNS_DIR).at(Stage::Namespace)?;
+    make_folder(RUNTIME_DIR, 0o700).at(Stage::Namespace)?;
+    let lock = File::open(RUNTIME_DIR).at(Stage::Namespace)?;
     rustix::fs::flock(&lock, FlockOperation::LockExclusive).at(Stage::Namespace)?;
     match mount_change(NETNS_DIR, MountPropagationFlags::SHARED) {
         // It is no mount of its own yet.

@@ -235,6 +235,14 @@ fn a_kernel_without_ipv6_needs_none_of_it() {
 }
 
 #[test]
+fn ipv6_that_came_after_the_sysctls_were_set_is_not_as_prepared() {
+    let found = violations(|seen| seen.sysctls.retain(|(name, _)| !name.starts_with("ipv6/")));
+    let ours = SYSCTLS.iter().filter(|(name, _)| name.starts_with("ipv6/"));
+    assert_eq!(found.len(), ours.count());
+    assert!(found.iter().all(|found| found.ends_with(" is missing")));
+}
+
+#[test]
 fn a_names_odd_characters_are_escaped() {
     let found = violations(|seen| seen.links.push(link(3, "a\u{1b}[31m", "veth", false)));
     assert_eq!(found, ["another link: a\\u{1b}[31m"]);

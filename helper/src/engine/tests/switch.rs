@@ -1,7 +1,7 @@
 use lonewire_core::secret::PublicKey;
 
 use super::{
-    fakes::{Fault, spaces},
+    fakes::{Fault, SLOW, spaces},
     *,
 };
 use crate::engine::view::OptionsChange;
@@ -185,6 +185,23 @@ async fn two_that_are_switched_to_each_other_do_not_wait_for_ever() {
         let (first, second) = within(30, both).await.unwrap();
         assert!(matches!(first, Err(Error::KeyInUse)), "{first:?}");
         assert!(matches!(second, Err(Error::KeyInUse)), "{second:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn switches_of_a_tunnel_look_names_up_one_after_the_other() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let text = config(2, &format!("Endpoint = {SLOW}:51820"));
+        let slow = bed.import_as(ANNA, "slow", &text).await.unwrap().id;
+        bed.connect(&id, 10).await.unwrap();
+        let before = world.0.lookups.get();
+        let switch = || bed.switch(&id, &slow);
+        let all = async { tokio::join!(switch(), switch(), switch()) };
+        assert!(within(15, all).await.is_none());
+        assert_eq!(world.0.lookups.get(), before + 1);
     })
     .await;
 }

@@ -20,6 +20,8 @@ use lonewire_core::{
 };
 use tokio::{sync::Notify, time::Instant};
 
+pub use programs::SLOW;
+
 use crate::ports::*;
 
 /// Unix time at the beginning, milliseconds.

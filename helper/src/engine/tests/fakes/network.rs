@@ -58,9 +58,10 @@ impl Namespaces for World {
 
     async fn remove(&self, name: &LinkName) -> PortResult<()> {
         let unpin = || {
-            if self.0.namespaces.borrow_mut().remove(name).is_some() {
-                // The TUN goes with its namespace, and its reader with it.
-                self.end_planes_of(name);
+            if let Some(space) = self.0.namespaces.borrow_mut().remove(name) {
+                // A data plane that has the TUN open keeps both, under no name.
+                let stays = space.link.is_some_and(|wire| wire.userspace);
+                assert!(!stays, "its link lives on");
             }
             Ok(())
         };

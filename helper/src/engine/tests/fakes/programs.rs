@@ -127,9 +127,15 @@ impl Users for World {
     }
 }
 
+/// A name whose servers do not answer.
+pub const SLOW: &str = "slow.example";
+
 impl Resolver for World {
     async fn resolve(&self, host: &str, _port: u16) -> PortResult<Vec<SocketAddr>> {
         self.0.lookups.set(self.0.lookups.get() + 1);
+        if host == SLOW {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
         self.0.names.borrow().get(host).cloned().ok_or(gone("name"))
     }
 }
