@@ -48,7 +48,10 @@ const FILES: &[(&str, &str)] = &[
         "$XDG_CONFIG_HOME/lonewire/config.toml (~/.config/lonewire/config.toml)",
         "Your settings: the default tunnel.",
     ),
-    ("/etc/lonewire/config.toml", "The administrator's: quotas."),
+    (
+        "/etc/lonewire/config.toml",
+        "The administrator's: how much users may have, see lonewire-helper(8).",
+    ),
     (
         "/var/lib/lonewire/",
         "The saved tunnels with their keys, and the states they were in during the last 7 days; for root only.",

@@ -211,22 +211,24 @@ impl TunnelPage {
             return;
         };
         let apps: Vec<App> = model.apps_of(&tunnel.id());
-        let same = imp
-            .rows
-            .borrow()
-            .iter()
-            .map(AppRow::app)
-            .eq(apps.iter().map(Some));
-        if !same {
-            for row in imp.rows.take() {
-                imp.apps.remove(&row);
+        // The row of an app that stays, stays: with it the focus, and a button that is being pressed.
+        let mut rows = imp.rows.take();
+        let mut position = 0;
+        rows.retain(|row| {
+            let stays = row.app() == apps.get(position);
+            if stays {
+                position += 1
+            } else {
+                imp.apps.remove(row)
             }
-            let rows: Vec<AppRow> = apps.iter().map(AppRow::new).collect();
-            for row in &rows {
-                imp.apps.add(row);
-            }
-            imp.rows.replace(rows);
+            stays
+        });
+        for app in &apps[position..] {
+            let row = AppRow::new(app);
+            imp.apps.add(&row);
+            rows.push(row);
         }
+        imp.rows.replace(rows);
         self.show_starting();
     }
 

@@ -34,7 +34,8 @@ Keys that are stored read (unchanged), and a line that still reads so keeps the 
 the change over when it is next brought up. Whatever was typed is kept if it cannot be taken over.
 
 A tunnel that starts at login comes up with your first session, and goes down with your last one, as every tunnel \
-does unless you linger. One that starts at boot is there before anybody logs in, and stays: an administrator has to allow it.";
+does unless you linger. One that starts at boot is there before anybody logs in, and stays, without the programs that your session started: \
+an administrator has to allow it.";
 
 #[derive(Debug, clap::Args)]
 #[command(
