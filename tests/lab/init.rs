@@ -19,6 +19,7 @@ use nix::{
     sys::{
         signal::{SigSet, Signal},
         signalfd::{SfdFlags, SignalFd},
+        stat::{Mode, SFlag, makedev, mknod},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
 };
@@ -98,6 +99,16 @@ fn prepare(order: &Order) -> Result<()> {
     ] {
         tmpfs(path, mode)?;
     }
+    // What a test takes away here is the world's, never the machine's.
+    tmpfs("/dev/net", "0755")?;
+    let tun = makedev(10, 200);
+    mknod(
+        "/dev/net/tun",
+        SFlag::S_IFCHR,
+        Mode::from_bits_truncate(0o666),
+        tun,
+    )
+    .context("/dev/net/tun")?;
     mount(
         Some("proc"),
         "/proc",

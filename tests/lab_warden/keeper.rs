@@ -1,10 +1,64 @@
 //! A keeper goes on whatever its helper does.
 
-use std::{fs::File, os::fd::AsFd as _, time::Duration};
+use std::{
+    fs::File,
+    io::PipeReader,
+    os::fd::{AsFd as _, BorrowedFd},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::warden::{Alone, Files, event, message, pair};
-use lonewire_core::launch::Event;
+use lonewire_core::launch::{Event, Launch};
+use rustix::{
+    event::{PollFd, PollFlags},
+    time::Timespec,
+};
+
+use crate::{PATIENCE, TRACE, starts, trace};
+
+#[test]
+fn what_nobody_is_told_of_does_not_run() -> Result<()> {
+    let alone = Alone::new()?;
+    let (ours, theirs) = pair()?;
+    let (null, record) = (File::open("/dev/null")?, tempfile::tempfile()?);
+    // The end of what it writes is the end of all that have to do with it.
+    let launched = |request: Launch, hold: Option<BorrowedFd<'_>>| -> Result<_> {
+        let (end, stream) = std::io::pipe()?;
+        let files = Files {
+            streams: [null.as_fd(), stream.as_fd(), stream.as_fd()],
+            hold,
+            tie: None,
+            record: record.as_fd(),
+        };
+        Ok((alone.send(&alone.warden, request, &files)?, end))
+    };
+    let all_end = |end: PipeReader| -> Result<()> {
+        let mut polled = [PollFd::new(&end, PollFlags::empty())];
+        let limit = Timespec::try_from(PATIENCE)?;
+        ensure!(
+            rustix::event::poll(&mut polled, Some(&limit))? == 1,
+            "it runs: {}",
+            alone.world.log("warden")
+        );
+        Ok(())
+    };
+
+    // The helper goes before the warden has begun.
+    let (connection, end) = launched(trace(&alone), None)?;
+    drop(connection);
+    all_end(end)?;
+    ensure!(!alone.world.path(TRACE).exists(), "it has started");
+
+    // It goes while the program is held.
+    let sleep = alone.request(&["/bin/sleep", "600"]);
+    let (connection, end) = launched(sleep, Some(theirs.as_fd()))?;
+    let held = message(&ours)?.context("not held")?;
+    ensure!(held.starts_with("held "), "{held}");
+    drop((connection, theirs, ours));
+    all_end(end)?;
+    starts(&alone)
+}
 
 #[test]
 fn a_keeper_does_not_wait_for_a_helper_that_reads_nothing() -> Result<()> {

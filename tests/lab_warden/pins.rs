@@ -74,6 +74,11 @@ fn t71_many_first_namespaces_at_once_are_one_mount_each() -> Result<()> {
         );
         Ok(made.inode)
     };
+    // Whoever can open the folder can lock it: nobody waits for that.
+    let folder = format!("/proc/{place}/root/run/netns");
+    fs::create_dir(&folder)?;
+    let locked = fs::File::open(folder)?;
+    locked.lock()?;
     let made = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..MANY)
             .map(|number| scope.spawn(move || make(number)))
@@ -87,6 +92,7 @@ fn t71_many_first_namespaces_at_once_are_one_mount_each() -> Result<()> {
             .collect::<Result<std::collections::BTreeSet<_>>>()
     })?;
     assert_eq!(made.len(), usize::from(MANY), "not a namespace each");
+    drop(locked);
     // One line a pin, and one for their folder.
     let wanted = usize::from(MANY) + 1;
     assert_eq!(lines(place)? - before[0], wanted);

@@ -181,6 +181,22 @@ fn an_app_lives_in_the_session_of_its_user() -> Result<()> {
         cgroup.contains("/user@61001.service/app.slice/app-") && cgroup.ends_with(".scope"),
         "{cgroup}"
     );
+    // Under the id by which menus, portals and system monitors know an installed app.
+    let entry = "[Desktop Entry]\nType=Application\nName=Probe\nExec=grep ^0:: /proc/self/cgroup\n";
+    anna.check(&["mkdir", "-p", ".local/share/applications"])?;
+    anna.write(".local/share/applications/org.example.Probe.desktop", entry)?;
+    let cgroup = anna.check(&[
+        "lonewire",
+        "run",
+        "-t",
+        "demo",
+        "--desktop-id",
+        "org.example.Probe",
+    ])?;
+    assert!(
+        cgroup.contains("/user@61001.service/app.slice/app-org.example.Probe-"),
+        "{cgroup}"
+    );
     // So polkit sees it as part of the active session: from inside, a program may what its user may.
     let ask = "pkcheck --action-id org.lonewire.helper1.connect-own --process $$";
     anna.check(&["lonewire", "run", "-t", "demo", "--", "sh", "-c", ask])?;

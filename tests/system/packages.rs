@@ -1,6 +1,6 @@
 //! Ring system: the packages, installed with apt by a person's own command, used, upgraded while a stream runs, removed and purged.
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
@@ -41,7 +41,7 @@ fn packages(system: &System, version: &str) -> Result<Vec<String>> {
 /// Everything below some folders that was not there before.
 fn traces(system: &System) -> Result<Vec<String>> {
     let find = "find / -xdev '(' -path /root -o -path /proc -o -path /sys -o -path /tmp -o -path /home ')' -prune -o -iname '*lonewire*' -print; \
-        getent passwd lonewire-wg; ls -d /run/lonewire /run/netns/lw-* 2>/dev/null; true";
+        getent passwd lonewire-wg; ls -d /run/lonewire /run/wireguard /run/netns/lw-* 2>/dev/null; true";
     let text = system.check(&["sh", "-c", find])?;
     let lines = text.lines().map(str::to_owned);
     // The test's own, and the archive of what lists once said.
@@ -161,6 +161,9 @@ fn packages_are_installed_used_upgraded_under_a_stream_removed_and_purged() -> R
     );
     anna.check(&[&run[..], &curl].concat())?;
 
+    // Somebody else's, whose name begins as ours do.
+    let foreign = "ip netns add lw-office; ip -n lw-office link add lw-office type dummy; ip netns add lw-0123456789abc";
+    system.check(&["sh", "-euc", foreign])?;
     // Removed under it: it goes on, in a place without any network, and the person is told.
     let removal = system.run(&["apt-get", "remove", "--yes", "lonewire"])?;
     let told = String::from_utf8_lossy(&[removal.stdout, removal.stderr].concat()).into_owned();
@@ -176,13 +179,19 @@ fn packages_are_installed_used_upgraded_under_a_stream_removed_and_purged() -> R
     );
     let last = answers()?.last().copied();
     assert!(!system.check(&["ip", "-brief", "link"])?.contains("lw-"));
-    assert_eq!(
-        system
-            .check(&["ip", "netns", "list"])?
-            .matches("lw-")
-            .count(),
-        0
-    );
+    let list = system.check(&["ip", "netns", "list"])?;
+    let mut left: Vec<_> = list
+        .split_whitespace()
+        .filter(|word| word.starts_with("lw-"))
+        .collect();
+    left.sort_unstable();
+    assert_eq!(left, ["lw-0123456789abc", "lw-office"]);
+    system.check(&["ip", "-n", "lw-office", "link", "delete", "lw-office"])?;
+    system.check(&[
+        "sh",
+        "-euc",
+        "ip netns del lw-office; ip netns del lw-0123456789abc",
+    ])?;
     system.check(&["test", "!", "-e", "/run/lonewire"])?;
     assert_eq!(answers()?.last().copied(), last);
     system.check(&["kill", &ping])?;
@@ -203,6 +212,24 @@ fn packages_are_installed_used_upgraded_under_a_stream_removed_and_purged() -> R
     system.check(&["sh", "-c", answer])?;
     system.check(&["apt-get", "purge", "--yes", "lonewire", "lonewire-gtk"])?;
     assert_eq!(traces(&system)?, clean);
+    Ok(())
+}
+
+#[test]
+fn no_page_of_the_manual_is_left_out() -> Result<()> {
+    let pages = fs::read_dir(programs::folder(false)?.join("man/man1"))?;
+    let written: BTreeSet<_> = pages
+        .map(|page| {
+            let name = page?.file_name();
+            Ok(format!("man/man1/{}", name.to_string_lossy()))
+        })
+        .collect::<Result<_>>()?;
+    let listed: BTreeSet<_> = install::list(&programs::project())?
+        .into_iter()
+        .filter_map(|file| file.built)
+        .filter(|path| path.starts_with("man/"))
+        .collect();
+    assert_eq!(listed, written);
     Ok(())
 }
 

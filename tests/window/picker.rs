@@ -124,7 +124,7 @@ fn an_app_is_found_run_in_the_tunnel_and_stopped() -> Result<()> {
     stage.desktop.picture("picker")?;
     stage.desktop.keys(&["Return"])?;
     window.find_within(LIMIT, "list item", "demo, Protected · 1 app")?;
-    window.find("button", "Stop Quill")?;
+    let stop = window.find("button", "Stop Quill")?;
     until(LIMIT, "the app", || Ok(stage.has("where")))?;
     let inside = stage
         .world
@@ -134,6 +134,9 @@ fn an_app_is_found_run_in_the_tunnel_and_stopped() -> Result<()> {
     assert!(!stage.read("token")?.is_empty());
     // What was run for comparison has ended, and is listed until its bus's proxy has too.
     until(LIMIT, "Quill alone", || Ok(stage.apps()? == ["Quill"]))?;
+    window.gone("button", "Stop readlink")?;
+    // As it came and went the other app's button stayed the same, with the focus and whoever was pressing it.
+    assert_eq!(window.find("button", "Stop Quill")?.place, stop.place);
     stage.desktop.picture("picker-running")?;
 
     window.click("button", "Stop Quill")?;

@@ -224,28 +224,27 @@ pub fn serve(system: &System, unit: &str, argv: &[&str]) -> Result<()> {
 /// Where the host's own server writes down what it is asked.
 const HOST_DNS_LOG: &str = "/run/outside-dns.log";
 
-/// Gives the host, which runs systemd-resolved, a DNS server outside of every tunnel, unless it has it already. It knows `control.demo`.
+/// Gives the host, which runs systemd-resolved, a DNS server outside of every tunnel. It knows `control.demo`.
 ///
 /// # Errors
 /// It cannot be started, or resolved does not take it.
 pub fn host_dns(system: &System) -> Result<()> {
     let unit = "outside-dns";
     let state = system.run(&["systemctl", "is-active", unit])?;
-    if state.status.success() {
-        return Ok(());
+    if !state.status.success() {
+        let roles = system.roles()?;
+        let (address, record) = (format!("{SERVER}:53"), format!("control.demo={SERVER}"));
+        let line = [
+            roles,
+            "role",
+            "dns",
+            "--log",
+            HOST_DNS_LOG,
+            &address,
+            &record,
+        ];
+        serve(system, unit, &line)?;
     }
-    let roles = system.roles()?;
-    let (address, record) = (format!("{SERVER}:53"), format!("control.demo={SERVER}"));
-    let line = [
-        roles,
-        "role",
-        "dns",
-        "--log",
-        HOST_DNS_LOG,
-        &address,
-        &record,
-    ];
-    serve(system, unit, &line)?;
     let script = format!(
         "resolvectl dns uplink {SERVER}; resolvectl domain uplink '~.'; resolvectl default-route uplink yes"
     );
