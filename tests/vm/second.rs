@@ -66,7 +66,10 @@ fn b_an_upgrade_and_a_downgrade_leave_a_stream_alone() -> Result<()> {
 
 #[test]
 fn c_the_journal_holds_no_secret_and_no_warning() -> Result<()> {
-    let scene = Scene::get()?;
+    is_journal_clean(Scene::get()?)
+}
+
+fn is_journal_clean(scene: &Scene) -> Result<()> {
     // Of both boots.
     let journal = scene.system.journal()?;
     for secret in scene.vpn.secrets() {
@@ -128,5 +131,6 @@ fn d_removed_under_an_app_it_leaves_it_without_network_and_says_so() -> Result<(
         scene.sh("ls /var/lib/lonewire")?.contains("61001"),
         "the saved tunnels are gone"
     );
-    Ok(())
+    scene.sh("test ! -e /run/lonewire; test ! -e /run/wireguard")?;
+    is_journal_clean(scene)
 }

@@ -66,8 +66,13 @@ pub fn build(release: bool) -> Result<()> {
 
 /// The manual's pages, `man/man1/*.1` beside the programs: the command line writes them from its own definitions.
 fn manual(folder: &Path) -> Result<()> {
+    let pages = folder.join("man/man1");
+    if pages.exists() {
+        // Of a command that there is no more.
+        fs::remove_dir_all(&pages)?;
+    }
     let mut command = Command::new(folder.join("lonewire"));
-    command.arg("--write-manual").arg(folder.join("man/man1"));
+    command.arg("--write-manual").arg(pages);
     cargo::run(&mut command)
 }
 

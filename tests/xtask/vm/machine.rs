@@ -81,9 +81,10 @@ impl Machine {
                 ))
                 .arg("-drive")
                 .arg(format!("file={},format=raw,if=virtio", tape.display()))
+                // With a console that sleeps too, Debian 13's kernel did not always wake up in emulation, and nobody was told.
                 .args([
                     "-append",
-                    "root=/dev/vda rw console=ttyS0 loglevel=6 panic=-1 mitigations=off",
+                    "root=/dev/vda rw console=ttyS0 loglevel=6 no_console_suspend panic=-1 mitigations=off",
                 ])
                 .stderr(fs::File::create(folder.join("qemu"))?);
             if !is_for_person {
