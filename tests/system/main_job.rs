@@ -194,7 +194,7 @@ fn an_app_lives_in_the_session_of_its_user() -> Result<()> {
         "org.example.Probe",
     ])?;
     assert!(
-        cgroup.contains("/user@61001.service/app.slice/app-org.example.Probe-"),
+        cgroup.contains("/user@61001.service/app.slice/app-lonewire-org.example.Probe-"),
         "{cgroup}"
     );
     // So polkit sees it as part of the active session: from inside, a program may what its user may.

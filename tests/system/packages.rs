@@ -162,7 +162,7 @@ fn packages_are_installed_used_upgraded_under_a_stream_removed_and_purged() -> R
     anna.check(&[&run[..], &curl].concat())?;
 
     // Somebody else's, whose name begins as ours do.
-    let foreign = "ip netns add lw-office; ip -n lw-office link add lw-office type dummy; ip netns add lw-0123456789abc";
+    let foreign = "ip netns add lw-office; ip -n lw-office link add lw-office type bridge; ip netns add lw-0123456789abc";
     system.check(&["sh", "-euc", foreign])?;
     // Removed under it: it goes on, in a place without any network, and the person is told.
     let removal = system.run(&["apt-get", "remove", "--yes", "lonewire"])?;

@@ -16,7 +16,7 @@ use lonewire_core::{
     seal::{Address, Link, Observed, Route, RouteKind},
 };
 use netlink_packet_route::{
-    address::{AddressAttribute, AddressMessage},
+    address::{AddressAttribute, AddressHeaderFlags, AddressMessage},
     link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType},
     rule::{RuleAttribute, RuleMessage},
@@ -190,11 +190,13 @@ impl Links for Sys {
         // Before others are added: with the first of a network the kernel takes the rest of it.
         netlink.drop_addresses(index, &addressing.addresses).await?;
         for net in &addressing.addresses {
-            let add = netlink
+            let mut add = netlink
                 .handle
                 .address()
                 .add(index, net.addr(), net.prefix_len())
                 .replace();
+            // Nobody else is on the link: an address is good at once. Until it is, packets would bear the loopback's.
+            add.message_mut().header.flags |= AddressHeaderFlags::Nodad;
             add.execute().await.map_err(refused("RTM_NEWADDR"))?;
         }
         // Before the link is up: at no time is there a way out that is not the plan's.
