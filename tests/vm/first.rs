@@ -320,10 +320,13 @@ fn z_a_stream_outlives_restarts_of_all_that_serves_it() -> Result<()> {
             // A name that nobody knows is looked up here, and where the host's own lookup of one is seen.
             let control = || {
                 let name = format!("control-{number}.demo");
-                // Some of these take their DNS server along.
-                host_dns(scene.system).ok()?;
                 scene.system.run(&["getent", "hosts", &name]).ok()?;
-                asked().contains(&name).then_some(())
+                if !asked().contains(&name) {
+                    // NetworkManager takes the host's server along. Without the bus this cannot be told, and need not be.
+                    let _ = host_dns(scene.system);
+                    return None;
+                }
+                Some(())
             };
             poll(Duration::from_secs(60), control).context("the host asks nobody")?;
             let name = format!("restarted-{number}.demo");
