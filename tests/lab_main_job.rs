@@ -80,7 +80,12 @@ fn without_the_server_programs_are_offline_and_come_back_with_it() -> Result<()>
     let mut world = ready()?;
     let mut probe = Probe::inside(&world, &ALICE, "demo")?;
     let web = format!("http {} /", addr::WEB_V4);
+    let web_v6 = format!("http {} /", addr::WEB_V6);
     assert_eq!(text(&probe.ask(&web)?, "body"), lab::net::VPN_EXIT_V4);
+    assert_eq!(
+        text(&probe.ask(&web_v6)?, "body"),
+        addr::vpn_v6(0).to_string()
+    );
 
     world.set_silent(0, true)?;
     assert!(probe.ask(&web).is_err());
@@ -90,13 +95,39 @@ fn without_the_server_programs_are_offline_and_come_back_with_it() -> Result<()>
         Ok(world.tunnel(&ALICE, "demo", "state")? == "blocked")
     })?;
     assert!(probe.ask("lookup whoami.demo").is_err());
-    assert!(probe.ask(&format!("http [{}] /", addr::WEB_V6)).is_err());
+    assert!(probe.ask(&web_v6).is_err());
     world.uplinks_report(&[])?.assert_clean()?;
-    assert_eq!(world.requests("web")?.len(), 1);
+    assert_eq!(world.requests("web")?.len(), 2);
 
     world.set_silent(0, false)?;
     world.wait_state(&ALICE, "demo", "protected", SILENCE)?;
     assert_eq!(text(&probe.ask(&web)?, "body"), lab::net::VPN_EXIT_V4);
+    world.uplinks_report(&[])?.assert_clean()
+}
+
+#[test]
+fn a_family_without_an_address_is_refused_at_once_and_the_other_works() -> Result<()> {
+    let mut world = World::new(Spec::product())?;
+    let (v4, v6) = (addr::WEB_V4.to_string(), addr::WEB_V6.to_string());
+    for (works, refused) in [(&v4, &v6), (&v6, &v4)] {
+        let whole = world.client(0)?;
+        let mut lines: Vec<_> = whole.lines().map(str::to_owned).collect();
+        for line in &mut lines {
+            if let Some(addresses) = line.strip_prefix("Address = ") {
+                let is_one = |word: &&str| word.contains(':') == works.contains(':');
+                let kept: Vec<_> = addresses.split(", ").filter(is_one).collect();
+                *line = format!("Address = {}", kept.join(", "));
+            }
+        }
+        let name = if works == &v4 { "four" } else { "six" };
+        world.import_text(&ALICE, name, &lines.join("\n"))?;
+        let mut probe = Probe::inside(&world, &ALICE, name)?;
+        probe.ask(&format!("http {works} /"))?;
+        let error = probe.ask(&format!("http {refused} /")).err();
+        let error = error.map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(error.contains("No route to host"), "{name}: {error}");
+        world.cli(&ALICE, &["check", name])?.ok()?;
+    }
     world.uplinks_report(&[])?.assert_clean()
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use ipnet::IpNet;
 use lonewire_core::{
     plan,
     secret::{PublicKey, Secret},
@@ -50,10 +51,18 @@ impl<P: Ports> Engine<P> {
             })?;
         let peers = &device.peers;
         let addresses = config.interface.addresses.clone();
-        let mut routes: Vec<_> = peers
-            .iter()
-            .flat_map(|peer| &peer.allowed_ips)
-            .map(ipnet::IpNet::trunc)
+        // Of a family without an address nothing would come back: what is sent fails at once instead of timing out.
+        let (uses_v4, uses_v6) = (config.uses_ipv4(), config.uses_ipv6());
+        let mut routes: Vec<_> = config
+            .allowed_ips()
+            .filter(|net| {
+                if net.addr().is_ipv6() {
+                    uses_v6
+                } else {
+                    uses_v4
+                }
+            })
+            .map(IpNet::trunc)
             .collect();
         routes.sort_unstable();
         routes.dedup();
