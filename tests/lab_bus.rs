@@ -83,13 +83,17 @@ fn t53_what_answers_names_or_reaches_the_network_is_not_on_the_bus() -> Result<(
     // Every other service is as it is outside.
     call(&world, true, OPEN, "org.example.Open1.Do")?.ok()?;
     assert_eq!(open.calls(), [format!("{OPEN} org.example.Open1.Do")]);
-    // A program cannot listen to what others say, nor have a name that the filter does not give it.
-    let out = world.run_inside(
-        &ALICE,
-        "demo",
-        &["timeout", "2", "dbus-monitor", "--system"],
-    )?;
-    ensure!(!out.stdout.contains("org.freedesktop.resolve1"), "{out:?}");
+    // A program cannot listen to what they say, as it can to others.
+    let line = "lonewire run -t demo -- timeout 3 dbus-monitor --system";
+    let mut monitor = world.spawn_as(&ALICE, &line.split(' ').collect::<Vec<_>>())?;
+    until(Duration::from_secs(20), "the monitor's end", || {
+        hidden.shout("org.freedesktop.resolve1.Manager", "Marker")?;
+        open.shout("org.example.Open1", "Marker")?;
+        Ok(monitor.waiter.try_wait()?.is_some())
+    })?;
+    let out = std::io::read_to_string(monitor.waiter.stdout.take().context("it was piped")?)?;
+    ensure!(out.contains("org.example.Open1"), "{out}");
+    ensure!(!out.contains("org.freedesktop.resolve1"), "{out}");
     Ok(())
 }
 
@@ -170,8 +174,8 @@ fn a_bus_whose_proxy_was_killed_stays_away_and_ends_with_its_app() -> Result<()>
     assert_eq!(running.len(), 1, "{apps:?}");
     let pid = world.app_pid(&ALICE, "roles")?;
     let socket = "/run/dbus/system_bus_socket";
-    let reach = |world: &World| -> Result<Output> {
-        let pid = pid.to_string();
+    let reach = |world: &World, to: &str, method: &str| -> Result<Output> {
+        let (pid, to) = (pid.to_string(), format!("--dest={to}"));
         let line = [
             "nsenter",
             "--target",
@@ -185,20 +189,21 @@ fn a_bus_whose_proxy_was_killed_stays_away_and_ends_with_its_app() -> Result<()>
             "dbus-send",
             "--system",
             "--print-reply",
-            "--dest=org.freedesktop.DBus",
+            &to,
             "/",
-            "org.freedesktop.DBus.GetId",
+            method,
         ];
         world.run_in("host", &line)
     };
-    reach(&world)?.ok()?;
+    let (bus, id) = ("org.freedesktop.DBus", "org.freedesktop.DBus.GetId");
+    reach(&world, bus, id)?.ok()?;
     world.end(&proxies)?;
-    let out = reach(&world)?;
-    ensure!(out.code != 0, "{out:?}");
-    ensure!(
-        inside.ask(&format!("unix {socket} x")).is_err(),
-        "somebody listens"
-    );
+    for (to, method) in [(bus, id), (HIDDEN[0], "org.example.Manager.Marker")] {
+        let out = reach(&world, to, method)?;
+        ensure!(out.code != 0, "{out:?}");
+    }
+    let why = inside.refused(&format!("unix {socket} x"))?;
+    ensure!(why.contains("Connection refused"), "{why}");
     assert_eq!(hidden.calls(), Vec::<String>::new());
     // The app does not mind, and another one has a bus of its own.
     world

@@ -202,12 +202,7 @@ fn without_a_network_it_is_blocked_and_with_one_again_protected_at_once() -> Res
         .world
         .sh("ip link set up0 down; ip link set up1 down")?;
     scene.is(SILENCE, "blocked", "no_uplink")?;
-    ensure!(
-        scene
-            .probe
-            .ask(&format!("http {} /", addr::WEB_V4))
-            .is_err()
-    );
+    scene.probe.refused(&format!("http {} /", addr::WEB_V4))?;
     ensure!(scene.inside()? == scene.inside, "{}", scene.inside()?);
     // The other one comes back.
     scene.world.sh(&bring_back(1))?;

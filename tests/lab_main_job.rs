@@ -55,7 +55,7 @@ fn a_program_runs_in_the_tunnel_and_nowhere_else() -> Result<()> {
     assert_eq!(world.tunnel(&ALICE, "demo", "state")?, "protected");
     world.cli(&ALICE, &["down", "demo", "--force"])?.ok()?;
     assert_eq!(world.tunnel(&ALICE, "demo", "state")?, "off");
-    assert!(probe.ask(&format!("http {} /", addr::WEB_V4)).is_err());
+    probe.refused(&format!("http {} /", addr::WEB_V4))?;
     assert_eq!(world.requests("web")?, requests);
     drop(probe);
 
@@ -88,14 +88,14 @@ fn without_the_server_programs_are_offline_and_come_back_with_it() -> Result<()>
     );
 
     world.set_silent(0, true)?;
-    assert!(probe.ask(&web).is_err());
+    probe.refused(&web)?;
     // It goes on trying, as programs do.
     until(SILENCE, "blocked", || {
-        assert!(probe.ask(&web).is_err());
+        probe.refused(&web)?;
         Ok(world.tunnel(&ALICE, "demo", "state")? == "blocked")
     })?;
-    assert!(probe.ask("lookup whoami.demo").is_err());
-    assert!(probe.ask(&web_v6).is_err());
+    probe.refused("lookup whoami.demo")?;
+    probe.refused(&web_v6)?;
     world.uplinks_report(&[])?.assert_clean()?;
     assert_eq!(world.requests("web")?.len(), 2);
 

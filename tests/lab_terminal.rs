@@ -271,7 +271,10 @@ fn the_terminal_is_given_back_whatever_happens() -> Result<()> {
             wait_for(&world, "hups", "hangup")?;
         }
         until(READY, "the program's end", || {
-            Ok(world.processes("sleep")?.is_empty())
+            Ok(world
+                .apps(&ALICE)?
+                .iter()
+                .all(|app| app["state"] != "running"))
         })?;
     }
 

@@ -176,6 +176,8 @@ impl World {
     /// They do not go.
     pub fn end(&self, pids: &[i32]) -> Result<()> {
         for pid in pids {
+            // To kill(2) that would be everybody, or all of our own.
+            ensure!(*pid > 0, "no process: {pid}");
             match kill(Pid::from_raw(*pid), Signal::SIGKILL) {
                 Ok(()) | Err(nix::Error::ESRCH) => {}
                 Err(error) => return Err(error.into()),

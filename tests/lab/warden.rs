@@ -364,6 +364,8 @@ impl Alone {
                 Ok(Outcome::Ran(exit, text))
             }
             Ok((other, _)) => bail!("{other:?}"),
+            // Silence is no end.
+            Err(error) if error.downcast_ref() == Some(&rustix::io::Errno::AGAIN) => Err(error),
             Err(_) => Ok(Outcome::HungUp),
         }
     }

@@ -71,7 +71,8 @@ fn the_bus_starts_the_helper_for_whoever_asks_first() -> Result<()> {
         ]
         .concat(),
     )?;
-    assert!(!other.status.success(), "{other:?}");
+    let why = String::from_utf8_lossy(&other.stderr);
+    assert!(why.contains("Access denied"), "{other:?}");
     Ok(())
 }
 
@@ -144,6 +145,8 @@ fn a_user_at_the_screen_runs_a_program_and_a_remote_one_is_refused() -> Result<(
     // Anna's tunnel is nothing to him.
     let run = bob.run(&["lonewire", "--no-input", "run", "-t", "demo", "--", "true"])?;
     assert_eq!(run.status.code(), Some(RUN_FAILED), "{run:?}");
+    let why = String::from_utf8_lossy(&run.stderr);
+    assert!(why.contains("there are no tunnels yet"), "{run:?}");
 
     // A service user without a session sees nothing and may nothing.
     let nobody = [

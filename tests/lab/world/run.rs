@@ -53,6 +53,8 @@ impl Running {
     /// # Errors
     /// No such process any more.
     pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
+        // To kill(2) that would be everybody.
+        ensure!(self.pid > 0, "it had ended before it was known");
         Ok(nix::sys::signal::kill(
             nix::unistd::Pid::from_raw(self.pid),
             signal,

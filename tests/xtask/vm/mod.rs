@@ -165,7 +165,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             ControlFlow::Continue(())
         });
         if let Err(error) = ended {
+            // What does not end, or not well, has not passed.
             println!("{error:#}");
+            failed += 1;
         }
         found.write(release)?;
         let brought = programs::target()?.join("vm").join(release);
