@@ -20,19 +20,38 @@ const BUFFER: usize = 64 << 20;
 /// A socket that gets every frame of one interface of this network, outgoing ones too, without a filter.
 ///
 /// # Errors
-/// No such interface, or no CAP_NET_RAW.
+/// No such interface, no CAP_NET_RAW, or, for the large buffer, no CAP_NET_ADMIN.
 pub fn open(interface: &str) -> Result<OwnedFd> {
-    let index = nix::net::if_::if_nametoindex(interface)
-        .with_context(|| format!("no interface {interface}"))?;
-    // Made without a protocol it gets nothing until it is bound: no frame of another interface slips in.
-    let packet = socket(
+    let packet = unbound()?;
+    setsockopt(&packet, sockopt::RcvBufForce, &BUFFER)?;
+    setsockopt(&packet, sockopt::ReceiveTimestampns, &true)?;
+    bind(&packet, interface)?;
+    Ok(packet)
+}
+
+/// A socket that sends frames by one interface of this network.
+///
+/// # Errors
+/// No such interface, or no CAP_NET_RAW.
+pub fn sender(interface: &str) -> Result<OwnedFd> {
+    let packet = unbound()?;
+    bind(&packet, interface)?;
+    Ok(packet)
+}
+
+/// Made without a protocol it gets nothing until it is bound: no frame of another interface slips in.
+fn unbound() -> Result<OwnedFd> {
+    Ok(socket(
         AddressFamily::Packet,
         SockType::Raw,
         SockFlag::SOCK_CLOEXEC,
         None,
-    )?;
-    setsockopt(&packet, sockopt::RcvBufForce, &BUFFER)?;
-    setsockopt(&packet, sockopt::ReceiveTimestampns, &true)?;
+    )?)
+}
+
+fn bind(packet: &OwnedFd, interface: &str) -> Result<()> {
+    let index = nix::net::if_::if_nametoindex(interface)
+        .with_context(|| format!("no interface {interface}"))?;
     // SAFETY: all zero is a valid sockaddr_ll.
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
@@ -49,7 +68,7 @@ pub fn open(interface: &str) -> Result<OwnedFd> {
     if done != 0 {
         return Err(io::Error::last_os_error()).context("bind a packet socket");
     }
-    Ok(packet)
+    Ok(())
 }
 
 /// Frames lost since the last call because the buffer was full.

@@ -151,21 +151,29 @@ fn trial(
     let seen = scene.inside.as_mut().context("no app")?.ask("around")?;
     let left = AFTER.saturating_sub(began.elapsed());
     thread::sleep(left);
-    let fired: Vec<_> = scene
-        .world
-        .queries(fakes::LOG)?
-        .into_iter()
-        .skip(heard)
-        .collect();
     // What came out while the fault lasted.
     let mut inner = inside_of(scene, &mut servers)?;
-    let mut all = volley.markers.clone();
+    let again = Volley::new(&place, stimuli)?;
+    let mut all = [&volley.markers[..], &again.markers].concat();
     all.push(second.clone());
     let finder = Finder::new(&all);
     let mut arrived = BTreeSet::new();
     for frame in &inner {
         arrived.extend(finder.all(&frame.bytes));
     }
+    // What happens but once has happened by now: all anew, for captures and services to see. How it went was told of the first.
+    let app = scene.inside.as_mut().context("no app")?;
+    app.fire(&again.shots(&place, |aim| aim.by == By::Person))?;
+    let root = scene.root.as_mut().context("no root inside")?;
+    root.fire(&again.shots(&place, |aim| aim.by == By::Root))?;
+    scene.inside.as_mut().context("no app")?.landed()?;
+    scene.root.as_mut().context("no root inside")?.landed()?;
+    let fired: Vec<_> = scene
+        .world
+        .queries(fakes::LOG)?
+        .into_iter()
+        .skip(heard)
+        .collect();
     let flow = job.state.flow(job.variant, job.backend);
     job.state.clear(scene).context("the end of the fault")?;
     if stimuli.contains(&Stimulus::S23)
@@ -178,7 +186,7 @@ fn trial(
     let report = judge(
         scene,
         &mut watch,
-        &[volley.markers.as_slice(), &begun].concat(),
+        &[&volley.markers[..], &again.markers, &begun].concat(),
     )?;
     inner.extend(inside_of(scene, &mut servers)?);
     let inner_bytes: usize = inner.iter().map(|frame| frame.bytes.len()).sum();
@@ -187,8 +195,9 @@ fn trial(
         on_lo.extend(finder.all(&frame.bytes));
     }
 
-    // Of each shot: what the uplinks, the host and the server saw, and how it went.
-    for (at, (aim, marker)) in volley.aims.iter().zip(&volley.markers).enumerate() {
+    // Of each shot: what the uplinks, the host and the server saw, and of the first ones how it went.
+    let [shots, anew] = [&volley, &again].map(|volley| volley.aims.iter().zip(&volley.markers));
+    for (at, (aim, marker)) in shots.chain(anew).enumerate() {
         let hex = marker.hex();
         let entry = tried.entry(aim.stimulus).or_default();
         entry.shots += 1;
@@ -213,6 +222,9 @@ fn trial(
             for who in scene.world.escaped(&format!("{hex}{end}"))? {
                 say(format!("{who} was asked"));
             }
+        }
+        if at >= volley.aims.len() {
+            continue;
         }
         let outcome = outcomes.iter().find(|outcome| outcome.name == aim.name);
         let outcome = outcome.with_context(|| format!("no outcome of {}", aim.name))?;

@@ -50,7 +50,7 @@ pub fn ip(to: IpAddr, protocol: u8, packet: &[u8]) -> Result<String> {
 
 /// A frame as it is, or on a link without frames a packet.
 pub fn frame(interface: &str, frame: &[u8]) -> Result<String> {
-    let socket = packet::open(interface)?;
+    let socket = packet::sender(interface)?;
     let sent = send(&socket, frame, SendFlags::empty()).context("send")?;
     Ok(format!("{sent} sent"))
 }

@@ -89,7 +89,8 @@ const NO_WAY: &[&str] = &[
     "ENODEV",
 ];
 const FORBIDDEN: &[&str] = &["EPERM", "EACCES"];
-const NOT_THERE: &[&str] = &["ENOENT", "ECONNREFUSED"];
+/// A socket that nobody listens at any more would be there.
+const NOT_THERE: &[&str] = &["ENOENT"];
 /// A program that is not allowed to.
 const FAILS: &[&str] = &["failed"];
 
