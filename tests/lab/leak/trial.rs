@@ -27,6 +27,7 @@ use crate::{
     net,
     oracle::Report,
     probe::shot::{Act, Shot},
+    system,
     uplinks::Watch,
 };
 
@@ -153,7 +154,13 @@ fn trial(
     thread::sleep(left);
     // What came out while the fault lasted.
     let mut inner = inside_of(scene, &mut servers)?;
-    let again = Volley::new(&place, stimuli)?;
+    // A machine to throw away is an emulated one, where a volley takes minutes.
+    let again = if system::is_throw_away() {
+        BTreeSet::new()
+    } else {
+        stimuli.clone()
+    };
+    let again = Volley::new(&place, &again)?;
     let mut all = [&volley.markers[..], &again.markers].concat();
     all.push(second.clone());
     let finder = Finder::new(&all);
