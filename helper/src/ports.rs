@@ -219,8 +219,17 @@ pub trait Instance: 'static {
 /// Launching, and the keepers that stay.
 pub trait Warden {
     type Keeper: Keeper;
+    /// A warden that waits for what it is to do. Dropped, it ends.
+    type Ahead: 'static;
+    /// Starts one for a launch that is on its way, so that this takes no time later. `None`: the launch starts its own.
+    async fn start_ahead(&self) -> Option<Self::Ahead>;
     /// Launches; answers when the program runs, or says why not. `socket` is where a restarted helper will find the keeper, `exit_record` the file it leaves.
-    async fn launch(&self, request: Launch, files: LaunchFiles) -> PortResult<Self::Keeper>;
+    async fn launch(
+        &self,
+        ahead: Option<Self::Ahead>,
+        request: Launch,
+        files: LaunchFiles,
+    ) -> PortResult<Self::Keeper>;
     /// Connects to a keeper's socket again. [`ProcessId::UNKNOWN`]: the helper ended before it was told; the keeper says it itself.
     async fn adopt(&self, app: &Id, keeper: ProcessId) -> PortResult<Self::Keeper>;
     /// What the keeper of an app that ended left: how its first process ended.

@@ -1,7 +1,11 @@
 //! Launching an app: the grant includes connecting. Nothing starts before the namespace has been looked at from inside, and a record
 //! stands before a program runs.
 
-use std::{cell::Cell, cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use lonewire_api::names::BUS_NAME;
 use lonewire_core::{
@@ -26,20 +30,23 @@ use crate::{
     ports::{Keeper as _, LaunchFiles, PortError, Ports, RecordKind},
 };
 
-/// A place among a user's apps, given back when dropped.
-struct Place<'a> {
-    launching: &'a RefCell<std::collections::HashMap<u32, u32>>,
+/// A place among a user's apps, given back when dropped. With the last one ends a warden that nobody needed.
+struct Place<'a, P: Ports> {
+    engine: &'a Engine<P>,
     uid: u32,
 }
 
-impl Drop for Place<'_> {
+impl<P: Ports> Drop for Place<'_, P> {
     fn drop(&mut self) {
-        let mut launching = self.launching.borrow_mut();
+        let mut launching = self.engine.launching.borrow_mut();
         if let Some(number) = launching.get_mut(&self.uid) {
             *number -= 1;
             if *number == 0 {
                 launching.remove(&self.uid);
             }
+        }
+        if launching.is_empty() {
+            self.engine.ahead.take();
         }
     }
 }
@@ -61,6 +68,7 @@ impl<P: Ports> Engine<P> {
         let _place = self.take_place(uid)?;
         self.turn_of(uid).await?;
         self.bring_up(&tunnel, Unresolved::Fails).await?;
+        self.start_ahead().await;
         if wish.wait > 0 {
             let state = self
                 .wait_while(&tunnel, wish.wait, |state| {
@@ -87,7 +95,6 @@ impl<P: Ports> Engine<P> {
         tracing::debug!(%uid, "who it is for is known");
         self.must_be_sealed(&tunnel, &up).await?;
         tracing::debug!(tunnel = %id, "sealed");
-        self.turn_at_warden().await?;
         let app = self
             .start(&grant, &tunnel, &up, wish, user, environment)
             .await?;
@@ -103,7 +110,18 @@ impl<P: Ports> Engine<P> {
         Ok((app.id.clone(), info))
     }
 
-    fn take_place(&self, uid: u32) -> Result<Place<'_>, Error> {
+    /// Starts a warden while something else is done for a launch, if one is on its way and it is no other one's turn.
+    pub(super) async fn start_ahead(&self) {
+        let is_wanted = !self.launching.borrow().is_empty() && self.ahead.borrow().is_none();
+        let now = self.ports.uptime();
+        if is_wanted && self.warden.borrow_mut().take(now, Duration::ZERO).is_some() {
+            let ahead = self.ports.start_ahead().await;
+            // The launch may have failed meanwhile.
+            *self.ahead.borrow_mut() = ahead.filter(|_| !self.launching.borrow().is_empty());
+        }
+    }
+
+    fn take_place(&self, uid: u32) -> Result<Place<'_, P>, Error> {
         let limit = self.quotas.apps;
         let running = self
             .apps
@@ -120,10 +138,7 @@ impl<P: Ports> Engine<P> {
             });
         }
         *under_way += 1;
-        Ok(Place {
-            launching: &self.launching,
-            uid,
-        })
+        Ok(Place { engine: self, uid })
     }
 
     /// # Errors
@@ -151,6 +166,10 @@ impl<P: Ports> Engine<P> {
         user: User,
         environment: Vec<Vec<u8>>,
     ) -> Result<Rc<App<P>>, Error> {
+        let ahead = self.ahead.take();
+        if ahead.is_none() {
+            self.turn_at_warden().await?;
+        }
         let id = self.new_id()?;
         let name = wish.name.unwrap_or_else(|| label(&wish.program));
         let mut record = tunnel::App {
@@ -191,7 +210,7 @@ impl<P: Ports> Engine<P> {
             hold: wish.hold,
             tie: wish.tie,
         };
-        let launched = points::step(started, self.ports.launch(request, files)).await;
+        let launched = points::step(started, self.ports.launch(ahead, request, files)).await;
         let keeper = match launched {
             Ok(keeper) => keeper,
             Err(error) => {

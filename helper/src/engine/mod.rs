@@ -78,6 +78,8 @@ struct Engine<P: Ports> {
     /// Launches begun and not yet in `apps`, by user.
     launching: RefCell<HashMap<u32, u32>>,
     warden: RefCell<quota::Rate>,
+    /// A warden that one of these launches will need.
+    ahead: RefCell<Option<P::Ahead>>,
     launches: RefCell<quota::Launches>,
     journal: mpsc::UnboundedSender<Note>,
     /// Counts what happens to the host's network.
@@ -149,6 +151,7 @@ impl<P: Ports> Engine<P> {
             catalogue: Mutex::new(()),
             launching: RefCell::default(),
             warden: RefCell::new(quota::Rate::new(quotas.warden_requests_per_second)),
+            ahead: RefCell::default(),
             launches: RefCell::default(),
             journal,
             network: watch::Sender::default(),

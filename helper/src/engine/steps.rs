@@ -154,6 +154,7 @@ impl<P: Ports> Engine<P> {
                 making.record.inode = survey.inode;
                 making.record.sysctls = survey.sysctls;
                 making.namespace = Some(namespace);
+                self.start_ahead().await;
             }
             Step::Dns => {
                 let record = &making.record;

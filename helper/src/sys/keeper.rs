@@ -148,8 +148,18 @@ impl Keeper for AppKeeper {
 
 impl Warden for Sys {
     type Keeper = AppKeeper;
+    type Ahead = Channel;
 
-    async fn launch(&self, request: Launch, files: LaunchFiles) -> PortResult<AppKeeper> {
+    async fn start_ahead(&self) -> Option<Channel> {
+        Channel::connect(&self.paths.warden).await.ok()
+    }
+
+    async fn launch(
+        &self,
+        ahead: Option<Channel>,
+        request: Launch,
+        files: LaunchFiles,
+    ) -> PortResult<AppKeeper> {
         let LaunchFiles {
             app,
             stdio,
@@ -176,7 +186,10 @@ impl Warden for Sys {
             descriptors.extend([exit_record.as_fd(), socket.as_fd()]);
             descriptors.extend(hold.iter().chain(&tie).map(OwnedFd::as_fd));
 
-            let mut channel = Channel::connect(&self.paths.warden).await?;
+            let mut channel = match ahead.filter(Channel::is_open) {
+                Some(channel) => channel,
+                None => Channel::connect(&self.paths.warden).await?,
+            };
             channel
                 .ask(&Request::Launch(Box::new(request)), &descriptors)
                 .await?;

@@ -57,7 +57,7 @@ pub async fn around(
         hold: None,
         tie: None,
     };
-    let keeper = sys.launch(request, files).await?;
+    let keeper = sys.launch(None, request, files).await?;
     ours.set_nonblocking(true).map_err(os("a socket"))?;
     let stream = UnixStream::from_std(ours).map_err(os("a socket"))?;
     let late = |_| PortError::Deadline {

@@ -64,6 +64,13 @@ impl Channel {
         }
     }
 
+    /// Whether the other end is there: it is one that speaks only when asked.
+    pub fn is_open(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let heard = rustix::net::recv(&self.stream, &mut [0_u8], flags);
+        matches!(heard, Err(rustix::io::Errno::AGAIN))
+    }
+
     /// Sends a request: its text in a memfd that nobody can change, then the descriptors that go with it.
     pub async fn ask(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> PortResult<()> {
         let sealed = sealed(request)?;

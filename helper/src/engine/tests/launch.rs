@@ -490,3 +490,31 @@ async fn one_users_checks_do_not_crowd_out_anothers_launch() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_warden_is_started_ahead_of_a_launch_and_of_nothing_else() {
+    let world = World::new();
+    let alive = || {
+        let ahead = world.0.ahead.borrow();
+        ahead.iter().filter(|one| one.strong_count() > 0).count()
+    };
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.connect(&id, 10).await.unwrap();
+        assert_eq!(world.0.ahead.borrow().len(), 0, "nobody launches");
+        bed.disconnect(&id, false).await.unwrap();
+        // It is there before the link, so that its start takes no time of the launch's.
+        bed.launch(&id, wish()).await.unwrap();
+        assert_eq!((world.0.ahead.borrow().len(), alive()), (1, 0));
+        // Nothing is left of one that was not needed.
+        world.0.alive.set(false);
+        let other = bed.tunnel("other", 2).await;
+        let offline = bed.launch(&other, wish()).await;
+        assert!(
+            matches!(offline, Err(Error::NotProtected { .. })),
+            "{offline:?}"
+        );
+        assert_eq!((world.0.ahead.borrow().len(), alive()), (2, 0));
+    })
+    .await;
+}

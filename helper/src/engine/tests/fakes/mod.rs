@@ -80,6 +80,8 @@ pub struct Inner {
     pub panics: Cell<bool>,
     /// What the next launch fails with.
     pub refuse_launch: RefCell<Option<PortError>>,
+    /// Wardens that were started ahead of a launch.
+    pub ahead: RefCell<Vec<std::rc::Weak<()>>>,
     pub look: RefCell<Look>,
     /// Launches hang until told.
     pub hold: Cell<bool>,
@@ -151,6 +153,7 @@ impl World {
             points: RefCell::default(),
             panics: Cell::new(false),
             refuse_launch: RefCell::default(),
+            ahead: RefCell::default(),
             look: RefCell::default(),
             hold: Cell::new(false),
             boot: RefCell::new("boot".into()),

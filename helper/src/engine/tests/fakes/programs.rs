@@ -11,8 +11,20 @@ use super::*;
 
 impl Warden for World {
     type Keeper = Rc<Program>;
+    type Ahead = Rc<()>;
 
-    async fn launch(&self, request: Launch, files: LaunchFiles) -> PortResult<Rc<Program>> {
+    async fn start_ahead(&self) -> Option<Rc<()>> {
+        let ahead = Rc::new(());
+        self.0.ahead.borrow_mut().push(Rc::downgrade(&ahead));
+        Some(ahead)
+    }
+
+    async fn launch(
+        &self,
+        _ahead: Option<Rc<()>>,
+        request: Launch,
+        files: LaunchFiles,
+    ) -> PortResult<Rc<Program>> {
         let records = self
             .0
             .records
