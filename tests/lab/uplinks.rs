@@ -151,7 +151,11 @@ impl World {
     }
 
     /// Waits until what was sent, to a socket that does not answer, is in the captures of both ends.
-    fn seen(&mut self, what: Vec<u8>, send: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+    pub(crate) fn seen(
+        &mut self,
+        what: Vec<u8>,
+        send: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
         let mut files = Vec::new();
         for end in ENDS {
             let mut file = File::open(self.path(&capture_file(end, 0)))?;

@@ -1,13 +1,17 @@
 //! S25: somebody on the host's own network asks for what is inside the tunnel, and pretends to be a router. Nobody may answer.
 
+use std::net::IpAddr;
+
 use anyhow::{Result, ensure};
 
-use super::{aim::Place, scene::Scene};
+use super::{aim::Place, scene::Scene, verdict::is_answer};
 use crate::{
     Marker, addr, forge,
     init::ROLES,
     net,
-    uplinks::{ATTACKER_V4, ATTACKER_V6, ATTACKING_ROUTER},
+    oracle::Report,
+    uplinks::{ATTACKER_V4, ATTACKER_V6, ATTACKING_ROUTER, Watch},
+    world::{READY, until},
 };
 
 /// A port of the tunnel's, which a guess could meet.
@@ -16,8 +20,7 @@ const PORT: u16 = 40404;
 /// Sends all frames from the router's end of the first uplink; how many.
 pub(super) fn send(scene: &Scene, place: &Place, marker: &Marker) -> Result<usize> {
     let uplink = scene.world.spec.uplinks[0];
-    let wire = net::wire(0);
-    let from = scene.world.mac("router", &wire)?;
+    let from = scene.world.mac("router", &net::wire(0))?;
     let host = scene.world.mac("host", &place.interface)?;
     let mut frames = Vec::new();
     if uplink.family.v4() {
@@ -55,18 +58,54 @@ pub(super) fn send(scene: &Scene, place: &Place, marker: &Marker) -> Result<usiz
             frames.push(forge::frame(from, host, &packet));
         }
     }
-    let frames: Vec<String> = frames
-        .iter()
-        .map(|frame| frame.iter().map(|byte| format!("{byte:02x}")).collect())
-        .collect();
+    throw(scene, &frames)?;
+    Ok(frames.len())
+}
+
+/// That an answer would be seen: the host gives one to a stranger who asks for a port of its own.
+pub(super) fn control(scene: &Scene, place: &Place, watch: &mut Watch) -> Result<()> {
+    let uplink = scene.world.spec.uplinks[0];
+    let from = scene.world.mac("router", &net::wire(0))?;
+    let host = scene.world.mac("host", &place.interface)?;
+    let mut frames = Vec::new();
+    for (is_there, stranger, own) in [
+        (
+            uplink.family.v4(),
+            IpAddr::from(ATTACKER_V4),
+            IpAddr::from(place.host_v4),
+        ),
+        (uplink.family.v6(), ATTACKER_V6.into(), place.host_v6.into()),
+    ] {
+        if is_there {
+            let packet = forge::udp((stranger, 4242), (own, PORT), b"control");
+            frames.push(forge::frame(from, host, &packet));
+        }
+    }
+    throw(scene, &frames)?;
+    let mut report = Report::default();
+    until(READY, "the host's answers to a stranger", || {
+        let oracle = scene.world.oracle(&[])?;
+        for (name, frames) in scene.world.frames_since(watch)? {
+            oracle.judge(&name, &frames, &mut report);
+        }
+        let answers = report.violations.iter().filter(|text| is_answer(text));
+        Ok(answers.count() >= frames.len())
+    })
+}
+
+/// From the router's end of the first uplink.
+fn throw(scene: &Scene, frames: &[Vec<u8>]) -> Result<()> {
+    let digits = |frame: &Vec<u8>| frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    let frames: Vec<String> = frames.iter().map(digits).collect();
+    let wire = net::wire(0);
     let mut line = vec![ROLES, "role", "send", wire.as_str()];
     line.extend(frames.iter().map(String::as_str));
     let out = scene.world.run_in("router", &line)?;
     // Where the other end is down nothing can be sent.
     ensure!(
         out.code == 0 || out.stderr.contains("down"),
-        "the attack was not sent: {}",
+        "not sent: {}",
         out.stderr.trim()
     );
-    Ok(frames.len())
+    Ok(())
 }

@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::{
     Job, Stimulus, Tried,
     aim::{Aim, Control},
+    attack,
     scene::Scene,
     trial::{Volley, place, why},
 };
@@ -107,6 +108,11 @@ pub(super) fn controls(
             Control::Seen | Control::SeenOfRoot => carried(aim),
         };
         tried.entry(aim.stimulus).or_default().controlled |= can;
+    }
+    if let Some(tried) = tried.get_mut(&Stimulus::S25) {
+        scene.know_attackers(0)?;
+        attack::control(scene, &place, watch)?;
+        tried.controlled = true;
     }
     // No frame of these families can be on an uplink at all.
     for stimulus in [Stimulus::S17] {

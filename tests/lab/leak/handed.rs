@@ -42,11 +42,13 @@ pub(super) fn hand_in(scene: &mut Scene, marker: &Marker, tried: &mut Tried) -> 
         "[::]:0"
     };
     scene.outside.ask(&format!("give {path} {any}"))?;
-    // It is counted as a control, not as a leak: the capture has to see it.
-    scene.world.controls.push(marker.bytes().to_vec());
+    // It is counted as a control, not as a leak: the captures have to see it.
     let target = SocketAddr::from((scene.world.spec.web(), 9));
     let inside = scene.inside.as_mut().context("no app")?;
-    inside.ask(&format!("take {path} {target} {}", marker.hex()))?;
+    let take = format!("take {path} {target} {}", marker.hex());
+    scene
+        .world
+        .seen(marker.bytes().to_vec(), |_| inside.ask(&take).map(drop))?;
     tried.controlled = true;
     // All that it has open now is of the tunnel's network: none of them is in the host's tables.
     let open = texts(&inside.ask("descriptors")?);

@@ -252,6 +252,8 @@ pub enum Plant {
     Link,
     /// The app reaches the host's name service and its system bus.
     Services,
+    /// The host has the tunnel's addresses too.
+    Addresses,
 }
 
 /// A world to run in.
@@ -262,6 +264,8 @@ struct Job {
     state: State,
     /// Which form of the fault.
     variant: usize,
+    /// Whether the tunnel has an IPv6 address.
+    has_v6: bool,
     uplinks: Vec<Uplink>,
 }
 
@@ -296,6 +300,7 @@ fn jobs(plan: &Plan) -> Vec<Job> {
         let second = (first + 1 + pick(KINDS.len() - 1)) % KINDS.len();
         let families = FAMILIES[pick(FAMILIES.len())];
         let third = KINDS[pick(KINDS.len())];
+        let with_v6 = pick(2);
         for (variant, kind) in [first, second].into_iter().enumerate() {
             let mut uplinks = vec![Uplink {
                 kind: KINDS[kind],
@@ -313,6 +318,7 @@ fn jobs(plan: &Plan) -> Vec<Job> {
                     plant: plan.plant,
                     state,
                     variant,
+                    has_v6: variant == with_v6,
                     uplinks,
                 });
             }

@@ -17,6 +17,7 @@ use crate::{
     net::{self, Sabotage},
     probe::Probe,
     system,
+    uplinks::{ATTACKER_V4, ATTACKER_V6, ATTACKING_ROUTER},
     world::{Hung, READY, slowness, until},
 };
 
@@ -71,7 +72,7 @@ impl Scene {
         // As distributions have it: without it no user could send an echo request anywhere.
         world.sh("echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range")?;
         world.fakes()?;
-        let has_v6 = job.variant == 0;
+        let has_v6 = job.has_v6;
         let text = world.client(0)?;
         let text = if has_v6 {
             text
@@ -175,9 +176,18 @@ impl Scene {
                     "ip link add planted type veth peer name planted0 netns {link}
                      ip addr add 192.0.2.254/31 dev planted; ip link set planted up; sysctl -qw net.ipv4.ip_forward=1
                      ip -n {link} addr add 192.0.2.255/31 dev planted0; ip -n {link} link set planted0 up
-                     ip -n {link} route replace 198.51.100.0/24 via 192.0.2.254"
+                     ip -n {link} route replace 198.51.100.0/24 via 192.0.2.254
+                     ip -n {link} route replace 169.254.0.0/16 via 192.0.2.254
+                     ip addr add fd00:99::/127 dev planted nodad; sysctl -qw net.ipv6.conf.all.forwarding=1
+                     ip -n {link} addr add fd00:99::1/127 dev planted0 nodad
+                     ip -n {link} -6 route replace 2001:db8:80::/64 via fd00:99::"
                 ))
             }
+            Plant::Addresses => self.sh(&format!(
+                "ip addr add {}/32 dev lo; ip addr add {}/128 dev lo",
+                addr::client_v4(0),
+                addr::client_v6(0)
+            )),
             Plant::Services => {
                 let app = self.world.app_pid(&ALICE, "roles")?;
                 self.world.graft("/run/nscd", app)?;
@@ -239,7 +249,27 @@ impl Scene {
             );
         }
         self.sh(&script)?;
+        self.know_attackers(index)?;
         self.note_macs()
+    }
+
+    /// The host knows the strangers of an uplink already: an answer to one would not wait for him to say where he is.
+    pub fn know_attackers(&self, index: usize) -> Result<()> {
+        let uplink = self.world.spec.uplinks[index];
+        let interface = net::host_interface(uplink.kind, index);
+        let mut script = String::new();
+        for (is_there, who) in [
+            (uplink.family.v4(), ATTACKER_V4.to_string()),
+            (uplink.family.v6(), ATTACKER_V6.to_string()),
+            (uplink.family.v6(), ATTACKING_ROUTER.to_string()),
+        ] {
+            if is_there {
+                script += &format!(
+                    "ip neigh replace {who} lladdr 02:00:00:00:00:0b dev {interface} nud permanent\n"
+                );
+            }
+        }
+        self.sh(&script)
     }
 
     /// The server's kernel answers that nobody listens.
@@ -329,6 +359,12 @@ impl Scene {
         let hung = self.world.hang_all(&all)?;
         thread::sleep(time);
         drop(hung);
+        Ok(())
+    }
+
+    /// The helper stands still until what hangs is let go.
+    pub fn hang_helper(&mut self) -> Result<()> {
+        self.hung.push(self.world.hang(Program::Helper)?);
         Ok(())
     }
 

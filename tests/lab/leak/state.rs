@@ -193,11 +193,14 @@ impl State {
             (Self::F02, 0) => scene.world.set_silent(0, true),
             (Self::F02, _) => scene.refuse(true),
             (Self::F03, 0) => scene.sh(&format!("ip -n {namespace} link set {link} down")),
-            (Self::F03, _) => scene.sh(&format!("ip -n {namespace} link del {link}")),
+            // The helper would make it anew before anything is fired.
+            (Self::F03, _) => {
+                scene.hang_helper()?;
+                scene.sh(&format!("ip -n {namespace} link del {link}"))
+            }
             (Self::F04, _) => scene.world.stop(Program::Helper),
             (Self::F06, 1) => {
-                let hung = scene.world.hang(Program::DataPlane)?;
-                scene.hung.push(hung);
+                scene.hung.push(scene.world.hang(Program::DataPlane)?);
                 Ok(())
             }
             (Self::F08, 0) => scene.uplink(0, false),
@@ -252,9 +255,12 @@ impl State {
             (Self::F18, 0) => scene.sh(&format!(
                 "nft flush ruleset; ip netns exec {namespace} sh -ec 'wg set {link} peer $(wg show {link} peers) remove'"
             )),
-            (Self::F18, _) => scene.sh(&format!(
-                "ip -n {namespace} link del {link} || true; ip netns del {namespace}"
-            )),
+            (Self::F18, _) => {
+                scene.hang_helper()?;
+                scene.sh(&format!(
+                    "ip -n {namespace} link del {link} || true; ip netns del {namespace}"
+                ))
+            }
             (Self::F19, 1) => {
                 for program in [Program::Helper, Program::DataPlane, Program::Warden] {
                     scene.world.stop(program)?;
@@ -308,6 +314,11 @@ impl State {
                         .cli(&BOB, &["up", "bobs", "--wait", "0"])?
                         .ok()?;
                 }
+                Ok(())
+            }
+            (Self::F03 | Self::F18, 1) => {
+                thread::sleep(PAUSE * 3);
+                scene.hung.clear();
                 Ok(())
             }
             (Self::F19, 0) => {

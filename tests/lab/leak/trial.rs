@@ -190,13 +190,14 @@ fn trial(
         why(tried, Stimulus::S23, format!("{error:#}"));
     }
     let begun = [first.clone(), second.clone()];
-    let report = judge(
+    // First what came out: what brought it has crossed the uplinks by then.
+    inner.extend(inside_of(scene, &mut servers)?);
+    let inner_bytes: usize = inner.iter().map(|frame| frame.bytes.len()).sum();
+    let (report, outer) = judge(
         scene,
         &mut watch,
         &[&volley.markers[..], &again.markers, &begun].concat(),
     )?;
-    inner.extend(inside_of(scene, &mut servers)?);
-    let inner_bytes: usize = inner.iter().map(|frame| frame.bytes.len()).sum();
     let mut on_lo = BTreeSet::new();
     for frame in scene.world.inside_since("lo", &mut lo)? {
         on_lo.extend(finder.all(&frame.bytes));
@@ -279,7 +280,6 @@ fn trial(
         .filter(|text| !text.contains("marker ") && !is_answer(text))
         .cloned()
         .collect();
-    let outer = report.kinds.get("WireGuard").map_or(0, |(_, bytes)| *bytes);
     for tried in tried.values_mut() {
         if let Some(first) = strange.first() {
             tried
@@ -365,21 +365,26 @@ fn inside(scene: &Scene) -> Result<Place> {
     place(scene, false)
 }
 
-/// A control, and everything since the last look by the one oracle.
-fn judge(scene: &mut Scene, watch: &mut Watch, markers: &[Marker]) -> Result<Report> {
+/// A control, and everything since the last look by the one oracle; and how many bytes of WireGuard the routers' ends saw.
+fn judge(scene: &mut Scene, watch: &mut Watch, markers: &[Marker]) -> Result<(Report, u64)> {
     scene.note_macs()?;
     scene.world.control()?;
     let markers = [markers, &scene.markers].concat();
     let mut oracle = scene.world.oracle(&markers)?;
     oracle.host_macs = scene.macs.0.iter().copied().collect();
     oracle.router_macs = scene.macs.1.iter().copied().collect();
-    let mut report = Report::default();
+    let (mut report, mut outer) = (Report::default(), 0);
+    let sealed = |report: &Report| report.kinds.get("WireGuard").map_or(0, |(_, bytes)| *bytes);
     for (name, frames) in scene.world.frames_since(watch)? {
+        let before = sealed(&report);
         oracle.judge(&name, &frames, &mut report);
+        if name.ends_with("router") {
+            outer += sealed(&report) - before;
+        }
     }
     ensure!(
         report.frames("control") > 0,
         "the captures saw no control: {report}"
     );
-    Ok(report)
+    Ok((report, outer))
 }

@@ -141,7 +141,7 @@ pub(super) fn attack_verdict(
         return;
     };
     entry.shots += sent;
-    entry.controlled = report.frames("attack") > 0;
+    entry.controlled &= report.frames("attack") > 0;
     // At the router's end all of them; where the host's end is down they are not carried.
     if report.frames("attack") < sent as u64
         && !job.state.wants_another_uplink()

@@ -89,8 +89,8 @@ pub enum How {
     /// Never cut into fragments.
     DontFragment,
     Broadcast,
-    /// Another protocol of IP than UDP or TCP, as a stream or datagrams: number and whether it is a stream.
-    Protocol(u32, bool),
+    /// Another protocol of IP than UDP or TCP: its number, and the kind of socket.
+    Protocol(u32, u32),
 }
 
 /// How it went.

@@ -26,6 +26,8 @@ const ANSWER: Duration = Duration::from_millis(700);
 
 /// IPPROTO_MPTCP (linux/in.h).
 const MPTCP: u32 = 262;
+/// SOCK_DCCP (linux/net.h).
+const DCCP: u32 = 6;
 
 fn family(ip: IpAddr) -> AddressFamily {
     if ip.is_ipv4() {
@@ -73,10 +75,11 @@ fn prepare(socket: &OwnedFd, how: &How, v4: bool) -> Result<()> {
 
 pub fn udp(to: SocketAddr, bytes: &[u8], how: &How) -> Result<String> {
     let (kind, protocol) = match how {
-        How::Protocol(number, true) => (SocketType::STREAM, Some(*number)),
-        How::Protocol(number, false) => (SocketType::DGRAM, Some(*number)),
+        How::Protocol(number, kind) => (SocketType::from_raw(*kind), Some(*number)),
         _ => (SocketType::DGRAM, None),
     };
+    // The others begin by themselves with what is sent.
+    let connects = [SocketType::STREAM, SocketType::from_raw(DCCP)].contains(&kind);
     let socket = open(to.ip(), kind, protocol)?;
     prepare(&socket, how, to.is_ipv4())?;
     let sent = match how {
@@ -93,7 +96,7 @@ pub fn udp(to: SocketAddr, bytes: &[u8], how: &How) -> Result<String> {
             )?
         }
         How::PacketInfo(source, index) => with_source(&socket, to, bytes, *source, *index)?,
-        How::Connected | How::Protocol(_, true) => {
+        _ if connects || *how == How::Connected => {
             connect(&socket, &to).context("connect")?;
             send(&socket, bytes, SendFlags::NOSIGNAL).context("send")?
         }
@@ -158,7 +161,6 @@ fn with_source(
 pub fn tcp(to: SocketAddr, bytes: &[u8], how: &How) -> Result<String> {
     let protocol = match how {
         How::Multipath => Some(MPTCP),
-        How::Protocol(number, _) => Some(*number),
         _ => None,
     };
     let socket = open(to.ip(), SocketType::STREAM, protocol)?;

@@ -256,21 +256,16 @@ impl List<'_> {
 
     pub(super) fn families(&mut self) {
         use Stimulus::{S15, S17};
-        for (name, number, is_stream, control) in [
-            ("UDP-Lite", 136, false, Control::Seen),
-            ("SCTP", 132, true, Control::None),
-            ("SCTP, one to many", 132, false, Control::None),
+        // Protocols of IP (linux/in.h) and kinds of socket (linux/net.h). Only the first is in every kernel.
+        for (name, number, kind, control) in [
+            ("UDP-Lite", 136, 2, Control::Seen),
+            ("SCTP", 132, 1, Control::None),
+            ("SCTP, one to many", 132, 5, Control::None),
+            ("DCCP", 33, 6, Control::None),
         ] {
-            let act = udp(at(WEB, 9), 64, How::Protocol(number, is_stream));
+            let act = udp(at(WEB, 9), 64, How::Protocol(number, kind));
             self.add(S15, name, act, Want::Anything, control);
         }
-        // SOCK_DCCP and IPPROTO_DCCP.
-        let act = Act::Family {
-            family: 2,
-            kind: 6,
-            protocol: 33,
-        };
-        self.add(S15, "DCCP", act, Want::Anything, Control::None);
         // linux/socket.h; kinds and protocols as each family's own header has them.
         for (name, family, kind, protocol) in [
             ("AF_VSOCK", 40, 1, 0),

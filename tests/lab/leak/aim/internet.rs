@@ -159,6 +159,7 @@ impl List<'_> {
             Want::Anything,
             Control::None,
         );
+        // Places in the header. As packets: in what a raw socket sends the kernel mends the first two.
         for (name, place) in [
             ("bad length", 2),
             ("bad checksum", 10),
@@ -168,10 +169,9 @@ impl List<'_> {
                 By::Root,
                 S24,
                 name,
-                Act::Raw {
-                    to: WEB,
-                    protocol: 255,
-                    packet: vec![u8::try_from(place).unwrap_or(0)],
+                Act::Packet {
+                    interface: self.place.link.clone(),
+                    frame: vec![place],
                 },
                 Want::Anything,
                 Control::SeenOfRoot,

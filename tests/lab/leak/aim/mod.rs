@@ -169,7 +169,7 @@ fn program(words: &[&str]) -> Act {
     }
 }
 
-/// Gives a shot its packet or frame, which has the marker in it.
+/// Gives a shot its packet or frame, which has the marker in it. A frame that is not empty names the byte of its IP header that is to be wrong.
 pub(super) fn loaded(act: &Act, marker: &[u8], place: &Place) -> Act {
     let source = if place.outside {
         IpAddr::from(place.host_v4)
@@ -181,18 +181,18 @@ pub(super) fn loaded(act: &Act, marker: &[u8], place: &Place) -> Act {
         Act::Raw {
             protocol, packet, ..
         } => {
-            let kept = packet.first().copied().unwrap_or(0);
             *packet = match protocol {
                 1 => [[8, 0, 0, 0, 0, 7, 0, 1].as_slice(), marker].concat(),
                 255 => forge::udp((source, 4242), (WEB, 9), marker),
                 _ => [[0x10, 0x92, 0, 9, 0, 24, 0, 0].as_slice(), marker].concat(),
             };
-            if let Some(byte) = packet.get_mut(usize::from(kept)).filter(|_| kept > 0) {
-                *byte ^= 0xff;
-            }
         }
         Act::Packet { interface, frame } => {
-            let packet = forge::udp((source, 4242), (WEB, 9), marker);
+            let mut packet = forge::udp((source, 4242), (WEB, 9), marker);
+            let wrong = frame.first().map(|place| usize::from(*place));
+            if let Some(byte) = wrong.and_then(|place| packet.get_mut(place)) {
+                *byte ^= 0xff;
+            }
             *frame = if interface.starts_with("lw-") {
                 packet
             } else {
