@@ -19,7 +19,7 @@ const GIVEN: &[&str] = &[
 /// Words of messages and arguments that are programs somewhere.
 const WORDS: &[&str] = &[
     "activate", "apt", "file", "idle", "link", "look", "modprobe", "passwd", "ps", "script",
-    "service", "sum", "systemd", "time", "users", "write", "yes",
+    "service", "sudo", "sum", "systemd", "time", "users", "write", "yes",
 ];
 
 /// What a file starts for certain, and what looks so: words where a command stands.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use lab::system::{
     Place, poll,
-    vpn::{HOST, INSIDE, NAME, SERVER, host_asked, host_dns},
+    vpn::{HOST, INSIDE, NAME, SERVER, host_asked, host_dns, tunnel_asked},
 };
 
 use super::{PASSWORD, Scene, Stream, Watch, ask, is_loaded, person};
@@ -93,7 +93,9 @@ fn the_units_are_as_exposed_as_promised_and_no_more() -> Result<()> {
         let line =
             format!("systemd-analyze security --no-pager --threshold={limit} {unit}.service");
         let told = scene.sh(&line)?;
-        println!("{}", told.lines().last().unwrap_or_default());
+        let last = told.lines().last().unwrap_or_default();
+        ensure!(last.contains("Overall exposure level"), "{told}");
+        println!("{last}");
     }
     Ok(())
 }
@@ -192,6 +194,10 @@ fn names_go_to_the_tunnel_though_resolved_nscd_and_avahi_run() -> Result<()> {
         let name = format!("leak-{}.demo", way.len());
         let _ = scene.inside(&format!("{way} {name}"));
         ensure!(
+            tunnel_asked(scene.system)?.contains(&name),
+            "{way} asked nobody"
+        );
+        ensure!(
             !asked().contains(&name),
             "{way} asked the host's server: {}",
             asked()
@@ -218,6 +224,10 @@ fn names_go_to_the_tunnel_though_resolved_nscd_and_avahi_run() -> Result<()> {
     std::io::Read::read_to_string(&mut app.stdout.take().context("asked for")?, &mut said)?;
     app.wait()?;
     ensure!(said.contains(INSIDE), "another server: {said}");
+    ensure!(
+        tunnel_asked(scene.system)?.contains("after-rename"),
+        "{said}"
+    );
     ensure!(!asked().contains("after-rename"), "{}", asked());
     fs::remove_file("/home/anna/go")?;
     fs::remove_file("/home/anna/ready")?;
@@ -332,6 +342,10 @@ fn z_a_stream_outlives_restarts_of_all_that_serves_it() -> Result<()> {
             poll(Duration::from_secs(60), control).context("the host asks nobody")?;
             let name = format!("restarted-{number}.demo");
             scene.inside(&format!("getent hosts {name} || true"))?;
+            ensure!(
+                tunnel_asked(scene.system)?.contains(&name),
+                "nobody was asked"
+            );
             ensure!(!asked().contains(&name), "the host was asked: {}", asked());
             Ok(())
         };

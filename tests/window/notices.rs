@@ -152,9 +152,11 @@ fn a_launcher_that_fails_is_told_by_the_desktop_and_tried_again() -> Result<()> 
     assert_eq!(running(&world)?, ["Quill"]);
 
     // What a program reads is in no notification.
-    let quiet = format!("{launcher} --json || true").replace("run -t demo", "run -t nowhere");
-    desktop.run(&["sh", "-c", &quiet])?;
+    let nowhere = format!("{launcher} || true").replace("run -t demo", "run -t nowhere");
+    desktop.run(&["sh", "-c", &nowhere.replace("run ", "run --json ")])?;
     assert_eq!(desktop.notices.all(), []);
+    desktop.run(&["sh", "-c", &nowhere])?;
+    told(&desktop, "Could not run “Quill”")?;
     assert_eq!(window.complaints(), [""; 0]);
     Ok(())
 }

@@ -18,6 +18,8 @@ pub const INSIDE: &str = "10.77.0.1";
 pub const NAME: &str = "whoami.demo";
 /// Where the server's WireGuard interface and files are.
 const NETNS: &str = "vpn";
+/// Where its server of names writes down what it is asked.
+const DNS_LOG: &str = "/run/vpn-dns.log";
 /// Its private key and its clients', a line each: at another boot of the system it is the same server.
 const KEYS: &str = "var/lib/vpn-keys";
 
@@ -105,16 +107,7 @@ impl Vpn {
         serve(
             system,
             "vpn-dns",
-            &[
-                roles,
-                "role",
-                "dns",
-                "--log",
-                "/run/vpn-dns.log",
-                &dns,
-                &record,
-                &any,
-            ],
+            &[roles, "role", "dns", "--log", DNS_LOG, &dns, &record, &any],
         )?;
         serve(
             system,
@@ -219,6 +212,15 @@ pub fn serve(system: &System, unit: &str, argv: &[&str]) -> Result<()> {
     line.extend(argv);
     system.check(&line)?;
     Ok(())
+}
+
+/// What the server of names in the tunnel was asked so far.
+///
+/// # Errors
+/// There is none.
+pub fn tunnel_asked(system: &System) -> Result<String> {
+    let log = DNS_LOG.trim_start_matches('/');
+    fs::read_to_string(system.root().join(log)).context(DNS_LOG)
 }
 
 /// Where the host's own server writes down what it is asked.

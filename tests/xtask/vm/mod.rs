@@ -119,7 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         &matrix,
         arguments.shell,
     )?;
-    let (mut passed, mut failed, mut told) = (0, 0, 0);
+    let (mut passed, mut failed, mut told) = (0, 0, BTreeSet::new());
     let one = [arguments.release.as_str()];
     let mut releases = one.to_vec();
     if arguments.full {
@@ -159,7 +159,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             };
             match word {
                 "ok" => _ = good.insert(name.to_owned()),
-                "FAILED" => told += 1,
+                "FAILED" => _ = told.insert(name.to_owned()),
                 _ => {}
             }
             ControlFlow::Continue(())
@@ -188,14 +188,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("Debian {release}: {minutes:.1}{of} min");
     }
     println!("{passed} passed, {failed} failed");
-    let is_broken = arguments.mutate.is_some() || arguments.plant.is_some();
-    match (is_broken, failed, told) {
-        (false, 0, _) => {}
-        (false, _, _) => bail!("not all passed"),
-        (true, 0, _) => bail!("the suite did not notice"),
+    let wanted = arguments.mutate.map(Mutation::noticed_by);
+    match (wanted, arguments.plant, failed) {
+        (None, None, 0) => {}
+        (None, None, _) => bail!("not all passed"),
+        (_, _, 0) => bail!("the suite did not notice"),
         // A machine that did not start has noticed nothing.
-        (true, _, 0) => bail!("no test said that it failed"),
-        (true, _, _) => println!("the suite noticed"),
+        _ if told.is_empty() => bail!("no test said that it failed"),
+        (Some(wanted), ..) if !told.contains(wanted) => bail!("{wanted} did not notice"),
+        _ => println!("the suite noticed"),
     }
     Ok(())
 }

@@ -80,6 +80,19 @@ impl Mutation {
         }
     }
 
+    /// The test that is about it: that others fail says only that something is wrong.
+    pub fn noticed_by(self) -> &'static str {
+        match self {
+            Self::UnitDirective | Self::MovedLink => {
+                "first::the_main_job_goes_through_the_kernels_wireguard_whose_link_the_host_never_sees"
+            }
+            Self::MissingDependency => {
+                "first::polkit_asks_for_a_password_where_nobody_is_at_the_screen"
+            }
+            Self::FileMask => "first::names_go_to_the_tunnel_though_resolved_nscd_and_avahi_run",
+        }
+    }
+
     /// That each can still be made: the text of the project moves on.
     ///
     /// # Errors
