@@ -33,6 +33,10 @@ pub async fn watch(bus: Connection, questions: Connection, engine: Handle) {
         portals(&bus, &engine),
         logins::watch(&bus, &questions, &engine)
     );
+    // Whose bus has gone ends, and says that.
+    if tokio::time::timeout(DEADLINE, bus.closed()).await.is_ok() {
+        return;
+    }
     for error in [slept.err(), portals.err(), logins.err()]
         .into_iter()
         .flatten()
