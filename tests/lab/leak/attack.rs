@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
 
-use super::{aim::Place, scene::Scene, verdict::is_answer};
+use super::{aim::Place, scene::Scene, verdict::is_sent_to};
 use crate::{
     Marker, addr, forge,
     init::ROLES,
@@ -67,7 +67,7 @@ pub(super) fn control(scene: &Scene, place: &Place, watch: &mut Watch) -> Result
     let uplink = scene.world.spec.uplinks[0];
     let from = scene.world.mac("router", &net::wire(0))?;
     let host = scene.world.mac("host", &place.interface)?;
-    let mut frames = Vec::new();
+    let (mut frames, mut strangers) = (Vec::new(), Vec::new());
     for (is_there, stranger, own) in [
         (
             uplink.family.v4(),
@@ -79,6 +79,7 @@ pub(super) fn control(scene: &Scene, place: &Place, watch: &mut Watch) -> Result
         if is_there {
             let packet = forge::udp((stranger, 4242), (own, PORT), b"control");
             frames.push(forge::frame(from, host, &packet));
+            strangers.push(stranger);
         }
     }
     throw(scene, &frames)?;
@@ -88,8 +89,13 @@ pub(super) fn control(scene: &Scene, place: &Place, watch: &mut Watch) -> Result
         for (name, frames) in scene.world.frames_since(watch)? {
             oracle.judge(&name, &frames, &mut report);
         }
-        let answers = report.violations.iter().filter(|text| is_answer(text));
-        Ok(answers.count() >= frames.len())
+        let answered = |stranger: &IpAddr| {
+            report
+                .violations
+                .iter()
+                .any(|text| is_sent_to(text, stranger))
+        };
+        Ok(strangers.iter().all(answered))
     })
 }
 

@@ -121,14 +121,16 @@ pub(super) fn visible(scene: &Scene, tried: &mut BTreeMap<Stimulus, Tried>, seen
 
 /// An answer to whoever attacks, or for an address that only the tunnel has.
 pub(super) fn is_answer(violation: &str) -> bool {
-    violation.contains("another's address")
-        || [
-            ATTACKER_V4.to_string(),
-            ATTACKER_V6.to_string(),
-            ATTACKING_ROUTER.to_string(),
-        ]
-        .iter()
-        .any(|ip| violation.contains(&format!("> {ip}")) || violation.contains(&format!("> [{ip}")))
+    let attackers: [IpAddr; 3] = [
+        ATTACKER_V4.into(),
+        ATTACKER_V6.into(),
+        ATTACKING_ROUTER.into(),
+    ];
+    violation.contains("another's address") || attackers.iter().any(|ip| is_sent_to(violation, ip))
+}
+
+pub(super) fn is_sent_to(violation: &str, ip: &IpAddr) -> bool {
+    violation.contains(&format!("> {ip}")) || violation.contains(&format!("> [{ip}"))
 }
 
 pub(super) fn attack_verdict(

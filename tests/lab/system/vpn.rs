@@ -219,8 +219,11 @@ pub fn serve(system: &System, unit: &str, argv: &[&str]) -> Result<()> {
 /// # Errors
 /// There is none.
 pub fn tunnel_asked(system: &System) -> Result<String> {
-    let log = DNS_LOG.trim_start_matches('/');
-    fs::read_to_string(system.root().join(log)).context(DNS_LOG)
+    read_log(system, DNS_LOG)
+}
+
+fn read_log(system: &System, path: &str) -> Result<String> {
+    fs::read_to_string(system.root().join(path.trim_start_matches('/'))).context(path.to_owned())
 }
 
 /// Where the host's own server writes down what it is asked.
@@ -258,6 +261,5 @@ pub fn host_dns(system: &System) -> Result<()> {
 /// # Errors
 /// There is none.
 pub fn host_asked(system: &System) -> Result<String> {
-    let log = HOST_DNS_LOG.trim_start_matches('/');
-    fs::read_to_string(system.root().join(log)).context(HOST_DNS_LOG)
+    read_log(system, HOST_DNS_LOG)
 }

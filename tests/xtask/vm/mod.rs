@@ -110,6 +110,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let is_long = |test: &str| LONG.iter().any(|part| test.contains(part));
         tests.retain(|test| some.contains(test) || !is_long(test));
     }
+    let wanted = arguments.mutate.map(Mutation::noticed_by);
+    if let Some(wanted) = wanted {
+        ensure!(
+            tests.iter().any(|test| test == wanted),
+            "{wanted} has to run"
+        );
+    }
     let work = tempfile::tempdir()?;
     let payload = payload(
         work.path(),
@@ -188,7 +195,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("Debian {release}: {minutes:.1}{of} min");
     }
     println!("{passed} passed, {failed} failed");
-    let wanted = arguments.mutate.map(Mutation::noticed_by);
     match (wanted, arguments.plant, failed) {
         (None, None, 0) => {}
         (None, None, _) => bail!("not all passed"),

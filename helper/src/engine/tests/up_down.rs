@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use lonewire_core::launch::Exit;
+
 use super::{
     fakes::{Fault, spaces},
     *,
@@ -319,6 +321,92 @@ async fn an_endpoint_that_cannot_be_resolved_fails_before_anything_is_made() {
             show.peers[0].resolved.as_deref(),
             Some("[2001:db8::1]:51820")
         );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn disconnecting_under_apps_is_refused_unless_forced_and_keeps_their_namespace() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let (one, _) = bed.launch(&id, wish()).await.unwrap();
+        let (two, _) = bed.launch(&id, wish()).await.unwrap();
+        let Err(Error::AppsRunning(mut apps)) = bed.disconnect(&id, false).await else {
+            panic!("refused");
+        };
+        apps.sort();
+        let mut both = [one.clone(), two.clone()];
+        both.sort();
+        assert_eq!(apps, both);
+        let old = spaces(&world);
+        bed.disconnect(&id, true).await.unwrap();
+        assert_eq!(bed.state(&id).await, (TunnelState::Off, None));
+        assert_eq!(spaces(&world), old);
+        assert!(world.wire(|_| ()).is_none(), "offline");
+        assert_eq!(bed.handle.connected().await, 3, "the helper may not end");
+        // Connected again it gets a namespace of its own.
+        bed.connect(&id, 10).await.unwrap();
+        assert_eq!(spaces(&world).len(), 2);
+        bed.disconnect(&id, false).await.unwrap();
+        assert_eq!(spaces(&world), old);
+        world.end(&one, Exit::Code(0));
+        settle().await;
+        assert_eq!(spaces(&world), old);
+        world.end(&two, Exit::Code(0));
+        settle().await;
+        assert!(world.is_bare());
+        assert_eq!(bed.handle.connected().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_cannot_be_deleted_under_apps_is_not_called_off() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        bed.launch(&id, wish()).await.unwrap();
+        let next = world.0.points.borrow().len();
+        world.0.fault.set(Some((next + 1, fakes::Fault::Refused)));
+        assert!(matches!(
+            bed.disconnect(&id, true).await,
+            Err(Error::Failed(_))
+        ));
+        assert_eq!(world.0.points.borrow()[next + 1], "delete_link");
+        assert_eq!(bed.info(&id).await.state, TunnelState::Protected);
+        // It is still looked after.
+        world.kill_plane();
+        pass(2.0).await;
+        assert_eq!(world.living_planes(), 1);
+        bed.disconnect(&id, true).await.unwrap();
+        assert!(world.wire(|_| ()).is_none());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_goes_down_with_its_last_app_where_that_is_wished() {
+    let world = World::new();
+    live(&world, async |bed| {
+        let id = bed.tunnel("home", 1).await;
+        let change = OptionsChange {
+            down_with_last_app: Some(Some(true)),
+            ..OptionsChange::default()
+        };
+        bed.handle
+            .set_options(Grant::for_test(ANNA), None, id.clone(), change)
+            .await
+            .unwrap();
+        let (one, _) = bed.launch(&id, wish()).await.unwrap();
+        let (two, _) = bed.launch(&id, wish()).await.unwrap();
+        world.end(&one, Exit::Code(0));
+        settle().await;
+        assert_eq!(bed.info(&id).await.state, TunnelState::Protected);
+        world.end(&two, Exit::Code(0));
+        settle().await;
+        assert_eq!(bed.info(&id).await.state, TunnelState::Off);
+        assert!(world.is_bare());
     })
     .await;
 }
